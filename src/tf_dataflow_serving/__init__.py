@@ -1,0 +1,1 @@
+"""A local development kit for Apache Beam pipelines that serve TensorFlow models."""
