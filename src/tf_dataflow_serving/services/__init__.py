@@ -1,0 +1,1 @@
+"""The places that a pipeline reads and writes: Pub/Sub, BigQuery, Cloud Storage, prediction."""

@@ -1,0 +1,61 @@
+"""Where the services are: an immutable value, to and from environment variables."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+from tf_dataflow_serving.errors import UserError
+from tf_dataflow_serving.services.redirect import SITE_DIRECTORY
+
+_VARIABLES = {
+    "project": "GOOGLE_CLOUD_PROJECT",
+    "credentials": "GOOGLE_APPLICATION_CREDENTIALS",
+    "pubsub": "PUBSUB_EMULATOR_HOST",
+    "bigquery": "BIGQUERY_EMULATOR_HOST",
+    "bigquery_storage": "BIGQUERY_STORAGE_EMULATOR_HOST",
+    "storage": "STORAGE_EMULATOR_HOST",
+    "prediction": "PREDICTION_EMULATOR_HOST",
+}
+# No lookup of a metadata server, which offline means a wait of seconds.
+_OFFLINE = {"NO_GCE_CHECK": "true"}
+
+
+class EndpointsMissing(UserError):
+    """The environment does not name all services."""
+
+
+@dataclass(frozen=True)
+class Endpoints:
+    """The addresses of a complete set of services.
+
+    `bigquery`, `storage` and `prediction` are URLs; `pubsub` and `bigquery_storage`, which
+    speak gRPC, are host:port. `credentials` is the path of a service-account file whose
+    token endpoint is local.
+    """
+
+    project: str
+    credentials: str
+    pubsub: str
+    bigquery: str
+    bigquery_storage: str
+    storage: str
+    prediction: str
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> "Endpoints":
+        """Read the variables that `environment()` writes; raises EndpointsMissing."""
+        missing = [name for name in _VARIABLES.values() if not environment.get(name)]
+        if missing:
+            raise EndpointsMissing(f"not set in the environment: {', '.join(missing)}")
+        return cls(**{field: environment[name] for field, name in _VARIABLES.items()})
+
+    def environment(self, base: Mapping[str, str] | None = None) -> dict[str, str]:
+        """Return the variables that point a process, and its children, at these services.
+
+        `base` is the environment that the process would have had; its PYTHONPATH is kept.
+        """
+        inherited = (base or {}).get("PYTHONPATH", "").split(os.pathsep)
+        site = str(SITE_DIRECTORY)
+        path = [site, *(entry for entry in inherited if entry and entry != site)]
+        named = {_VARIABLES[field]: value for field, value in asdict(self).items()}
+        return {**named, **_OFFLINE, "PYTHONPATH": os.pathsep.join(path)}

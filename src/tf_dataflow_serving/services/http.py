@@ -1,0 +1,42 @@
+"""Serves an ASGI application on the loopback interface."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from tf_dataflow_serving.services.child import LOOPBACK, STOP_GRACE_SECONDS
+
+
+class _Server(uvicorn.Server):
+    """Leaves the signals to whoever runs the service."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+@asynccontextmanager
+async def serve_http(app: ASGIApp, port: int = 0) -> AsyncIterator[int]:
+    """Serve `app` on 127.0.0.1; yields the port, a free one if `port` is 0."""
+    listener = socket.create_server((LOOPBACK, port))
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=int(STOP_GRACE_SECONDS) // 2,
+    )
+    server = _Server(config)
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    try:
+        while not (server.started or serving.done()):
+            await asyncio.sleep(0.01)
+        if serving.done():
+            serving.result()
+        yield listener.getsockname()[1]
+    finally:
+        server.should_exit = True
+        await serving

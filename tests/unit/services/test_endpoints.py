@@ -1,0 +1,48 @@
+import os
+from dataclasses import asdict
+
+import pytest
+
+from tf_dataflow_serving.services.endpoints import Endpoints, EndpointsMissing
+from tf_dataflow_serving.services.redirect import SITE_DIRECTORY
+
+ENDPOINTS = Endpoints(
+    project="local-project",
+    credentials="/tmp/x/credentials.json",
+    pubsub="127.0.0.1:1",
+    bigquery="http://127.0.0.1:2",
+    bigquery_storage="127.0.0.1:3",
+    storage="http://127.0.0.1:4",
+    prediction="http://127.0.0.1:5",
+)
+
+
+def test_the_environment_leads_back_to_the_endpoints() -> None:
+    assert Endpoints.from_environment(ENDPOINTS.environment()) == ENDPOINTS
+
+
+def test_google_clients_find_their_variables() -> None:
+    environment = ENDPOINTS.environment()
+    assert environment["PUBSUB_EMULATOR_HOST"] == "127.0.0.1:1"
+    assert environment["BIGQUERY_EMULATOR_HOST"] == "http://127.0.0.1:2"
+    assert environment["STORAGE_EMULATOR_HOST"] == "http://127.0.0.1:4"
+    assert environment["GOOGLE_CLOUD_PROJECT"] == "local-project"
+
+
+def test_missing_variables_are_named() -> None:
+    environment = ENDPOINTS.environment()
+    del environment["PUBSUB_EMULATOR_HOST"]
+    environment["STORAGE_EMULATOR_HOST"] = ""
+    with pytest.raises(EndpointsMissing) as caught:
+        Endpoints.from_environment(environment)
+    assert "PUBSUB_EMULATOR_HOST, STORAGE_EMULATOR_HOST" in str(caught.value)
+
+
+def test_the_callers_python_path_is_kept_behind_ours() -> None:
+    base = {"PYTHONPATH": os.pathsep.join(["/mine", str(SITE_DIRECTORY), "/yours"])}
+    path = ENDPOINTS.environment(base)["PYTHONPATH"].split(os.pathsep)
+    assert path == [str(SITE_DIRECTORY), "/mine", "/yours"]
+
+
+def test_every_endpoint_is_in_the_environment() -> None:
+    assert set(asdict(ENDPOINTS).values()) <= set(ENDPOINTS.environment().values())
