@@ -1,0 +1,1 @@
+"""Estimates for instances: by a model in this process, or by a prediction service."""

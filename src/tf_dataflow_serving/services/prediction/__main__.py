@@ -1,0 +1,42 @@
+"""Runs the prediction service as a child process."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from tf_dataflow_serving.services import child
+from tf_dataflow_serving.services.prediction.server import serve
+from tf_dataflow_serving.services.prediction.service import Deployment
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Serve until the parent ends or a signal comes."""
+    options = _parser().parse_args(arguments)
+    child.run(serve(options.port, options.storage_url, options.deploy))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m tf_dataflow_serving.services.prediction")
+    parser.add_argument("--port", type=int, default=0, help="0 for a free one (default)")
+    parser.add_argument("--storage_url", required=True, help="where gs:// is, as http://HOST:PORT")
+    parser.add_argument(
+        "--deploy",
+        type=_deployment,
+        action="append",
+        default=[],
+        metavar="NAME:VERSION=PATH",
+        help="serve the SavedModel in PATH from the start; may be repeated",
+    )
+    return parser
+
+
+def _deployment(text: str) -> Deployment:
+    resource, _, path = text.partition("=")
+    model, _, version = resource.partition(":")
+    if not (model and version and path):
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME:VERSION=PATH")
+    return Deployment(model, version, Path(path))
+
+
+if __name__ == "__main__":
+    main()

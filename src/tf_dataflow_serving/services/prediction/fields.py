@@ -1,0 +1,73 @@
+"""Typed access to the fields of a JSON object that a user sent."""
+
+import re
+from collections.abc import Mapping
+from typing import Self
+
+from tf_dataflow_serving.services.prediction.errors import InvalidArgument
+
+_CAPITAL = re.compile(r"(?=[A-Z])")
+_INT64 = re.compile(r"-?[0-9]{1,18}", re.ASCII)
+
+
+class Fields:
+    """The fields of one object; all of it raises InvalidArgument with the field's path.
+
+    Names are those of the JSON form (`maxWorkerCount`); paths are those of the proto form
+    (`prediction_input.max_worker_count`), as in the errors of Google's services.
+    """
+
+    def __init__(self, values: Mapping[str, object], path: str) -> None:
+        self._values = values
+        self._path = path
+
+    def has(self, name: str) -> bool:
+        """Whether the field is there and not null."""
+        return self._values.get(name) is not None
+
+    def refuse(self, name: str, reason: str) -> InvalidArgument:
+        """Return the error that says what is wrong with a field."""
+        return InvalidArgument(f"{self._path}.{_CAPITAL.sub('_', name).lower()}", reason)
+
+    def text(self, name: str) -> str:
+        """Return a string that has to be there."""
+        value = self.optional_text(name)
+        if not value:
+            raise self.refuse(name, "This field is required.")
+        return value
+
+    def optional_text(self, name: str) -> str:
+        """Return a string, empty if it is not there."""
+        value = self._values.get(name)
+        if value is None:
+            return ""
+        if not isinstance(value, str):
+            raise self.refuse(name, "A string is expected.")
+        return value
+
+    def texts(self, name: str) -> list[str]:
+        """Return a list of strings, empty if it is not there."""
+        value = self._values.get(name)
+        if value is None:
+            return []
+        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+            raise self.refuse(name, "A list of strings is expected.")
+        return value
+
+    def count(self, name: str, default: int) -> int:
+        """Return a number above 0; int64 is a string in Google's JSON, or a number."""
+        value = self._values.get(name)
+        if value is None:
+            return default
+        text = str(value) if isinstance(value, (int, str)) else ""
+        if not _INT64.fullmatch(text) or int(text) < 1:
+            raise self.refuse(name, "A whole number above 0 is expected.")
+        return int(text)
+
+    def section(self, name: str) -> Self:
+        """Return the fields of an object that has to be there."""
+        value = self._values.get(name)
+        if not isinstance(value, dict):
+            raise self.refuse(name, "This field is required, and an object.")
+        path = _CAPITAL.sub("_", name).lower()
+        return type(self)(value, path)

@@ -1,0 +1,114 @@
+"""Objects on gs://, by way of a storage service that is not Google's."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import requests
+from google.api_core.exceptions import GoogleAPIError
+from google.auth.credentials import AnonymousCredentials
+from google.cloud import storage
+from google.cloud.storage.retry import DEFAULT_RETRY
+
+from tf_dataflow_serving.services.prediction.errors import InvalidArgument, StorageFailed
+
+_SCHEME = "gs://"
+_TIMEOUT_SECONDS = 30.0
+_RETRY = DEFAULT_RETRY.with_timeout(15.0)
+_LIMITS: dict[str, Any] = {"timeout": _TIMEOUT_SECONDS, "retry": _RETRY}
+_WILDCARD = re.compile(r"\*\*|\*|\?")
+_WILDCARDS = {"**": ".*", "*": "[^/]*", "?": "[^/]"}
+# AI Platform Prediction, "Deploying models": at most 1,000 files and 500 MB in a model.
+_MAX_MODEL_FILES = 1_000
+_MAX_MODEL_BYTES = 500 * 1024 * 1024
+
+
+class ObjectStore:
+    """Reads and writes gs:// URIs; threads may use it at the same time.
+
+    All of it raises StorageFailed when the storage service refuses, or is away for 15 s.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._client = storage.Client(
+            project="prediction",
+            credentials=AnonymousCredentials(),  # type: ignore[no-untyped-call]
+            client_options={"api_endpoint": url},
+        )
+
+    def matching(self, pattern: str) -> list[str]:
+        """Return the URIs of the objects that a pattern matches, sorted.
+
+        `*` and `?` stand for characters other than `/`, `**` for any characters.
+        """
+        bucket, name = split(pattern)
+        literal = _WILDCARD.split(name, maxsplit=1)[0]
+        matches = re.compile(_expression(name), re.DOTALL).fullmatch
+        return sorted(
+            f"{_SCHEME}{bucket}/{blob.name}"
+            for blob in self._list(bucket, literal)
+            if matches(blob.name)
+        )
+
+    def download(self, uri: str, target: Path) -> None:
+        """Copy an object to a file."""
+        bucket, name = split(uri)
+        with _storage_failures(uri):
+            self._client.bucket(bucket).blob(name).download_to_filename(str(target), **_LIMITS)
+
+    def upload(self, source: Path, uri: str) -> None:
+        """Copy a file to an object, in place of one that may be there."""
+        bucket, name = split(uri)
+        with _storage_failures(uri):
+            self._client.bucket(bucket).blob(name).upload_from_filename(str(source), **_LIMITS)
+
+    def download_model(self, uri: str, directory: Path) -> None:
+        """Copy all objects below a URI into a directory, as far as a model may be that big."""
+        bucket, name = split(f"{uri.rstrip('/')}/")
+        blobs = [blob for blob in self._list(bucket, name) if not blob.name.endswith("/")]
+        size = sum(blob.size or 0 for blob in blobs)
+        if len(blobs) > _MAX_MODEL_FILES or size > _MAX_MODEL_BYTES:
+            raise StorageFailed(
+                f"{len(blobs)} files of {size} bytes in {uri} exceed the allowed maximum of"
+                f" {_MAX_MODEL_FILES} files and {_MAX_MODEL_BYTES} bytes."
+            )
+        for blob in blobs:
+            self._download_into(directory, blob.name.removeprefix(name), blob)
+
+    def _download_into(self, directory: Path, name: str, blob: Any) -> None:
+        target = (directory / name).resolve()
+        if not target.is_relative_to(directory.resolve()):
+            raise StorageFailed(f"The name of object {blob.name} leads out of its directory.")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with _storage_failures(blob.name):
+            blob.download_to_filename(str(target), **_LIMITS)
+
+    def _list(self, bucket: str, prefix: str) -> list[Any]:
+        with _storage_failures(f"{_SCHEME}{bucket}/{prefix}"):
+            return list(self._client.list_blobs(bucket, prefix=prefix, **_LIMITS))
+
+
+def split(uri: str) -> tuple[str, str]:
+    """Return bucket and name of a gs:// URI; raises InvalidArgument."""
+    bucket, _, name = uri.removeprefix(_SCHEME).partition("/")
+    if not uri.startswith(_SCHEME) or not bucket or not name:
+        raise InvalidArgument("uri", f"{uri!r} is not of the form gs://bucket/object.")
+    return bucket, name
+
+
+def _expression(pattern: str) -> str:
+    literals = map(re.escape, _WILDCARD.split(pattern))
+    wildcards = (_WILDCARDS[found] for found in _WILDCARD.findall(pattern))
+    return "".join(
+        literal + wildcard for literal, wildcard in zip(literals, [*wildcards, ""], strict=True)
+    )
+
+
+@contextmanager
+def _storage_failures(subject: str) -> Iterator[None]:
+    try:
+        yield
+    except (GoogleAPIError, requests.RequestException, OSError) as error:
+        raise StorageFailed(f"{subject}: {error}") from error

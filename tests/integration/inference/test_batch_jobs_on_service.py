@@ -1,0 +1,145 @@
+"""Jobs end to end: lines in the storage service, predicted by the prediction service."""
+
+import json
+import uuid
+from collections.abc import Callable
+
+import pytest
+from google.auth.credentials import AnonymousCredentials
+from google.cloud import storage
+
+from tf_dataflow_serving.inference.batch_job import BatchJob, BatchJobClient, JobState
+from tf_dataflow_serving.inference.endpoint import PredictionEndpoint
+from tf_dataflow_serving.inference.errors import (
+    EndpointRefused,
+    JobFailed,
+    JobTimedOut,
+    PredictionRejected,
+)
+
+TIMEOUT = 60.0
+
+
+@pytest.fixture
+def bucket(storage_url) -> storage.Bucket:
+    client = storage.Client(
+        project="p",
+        credentials=AnonymousCredentials(),
+        client_options={"api_endpoint": storage_url},
+    )
+    return client.create_bucket(f"jobs-{uuid.uuid4().hex}")
+
+
+@pytest.fixture
+def put(bucket) -> Callable[..., None]:
+    def put_lines(name: str, *lines: object) -> None:
+        text = (line if isinstance(line, str) else json.dumps(line) for line in lines)
+        bucket.blob(name).upload_from_string("".join(f"{line}\n" for line in text))
+
+    return put_lines
+
+
+@pytest.fixture
+def client(endpoint) -> BatchJobClient:
+    return BatchJobClient(endpoint)
+
+
+def job(bucket, pattern="in/*", signature_name="predict_keyed", **more) -> BatchJob:
+    paths = [f"gs://{bucket.name}/{pattern}"]
+    return BatchJob(paths, f"gs://{bucket.name}/out/", signature_name, **more)
+
+
+def results(bucket) -> dict[str, list]:
+    return {
+        blob.name: [json.loads(line) for line in blob.download_as_text().splitlines()]
+        for blob in bucket.list_blobs(prefix="out/prediction.results")
+    }
+
+
+def test_results_join_to_the_inputs_by_key(bucket, put, client, instances, signature):
+    keyed = [instance | {"key": f"k{index}"} for index, instance in enumerate(instances)]
+    put("in/0", *keyed[:20])
+    put("in/1", *keyed[20:])
+    seen = []
+    status = client.wait(client.submit(job(bucket)), TIMEOUT, seen.append)
+    assert (status.state, status.predictions, status.errors) == (JobState.SUCCEEDED, 50, 0)
+    assert status.node_hours > 0
+    assert seen[-1] == status
+    written = results(bucket)
+    assert sorted(written) == [f"out/prediction.results-{i:05d}-of-00002" for i in range(2)]
+    estimates = {row["key"]: row["predictions"] for rows in written.values() for row in rows}
+    for index, expected in enumerate(signature.predict(instances)):
+        assert estimates[f"k{index}"] == [pytest.approx(expected)]
+
+
+def test_bad_lines_are_counted_and_lose_no_others(bucket, put, client, instances):
+    keyed = [instance | {"key": f"k{index}"} for index, instance in enumerate(instances)]
+    put("in/0", *keyed[:10], "{", keyed[10] | {"mother_age": "old"}, *keyed[11:])
+    status = client.wait(client.submit(job(bucket)), TIMEOUT)
+    assert (status.predictions, status.errors) == (49, 2)
+    (rows,) = results(bucket).values()
+    assert [row["key"] for row in rows] == [f"k{i}" for i in range(50) if i != 10]
+    (errors,) = bucket.list_blobs(prefix="out/prediction.errors_stats")
+    assert errors.name == "out/prediction.errors_stats-00000-of-00001"
+    assert "Expected float32, got 'old'" in errors.download_as_text()
+
+
+def test_the_default_signature_needs_no_name(bucket, put, client, instances, signature):
+    put("in/0", *instances)
+    client.wait(client.submit(job(bucket, signature_name=None, batch_size=50)), TIMEOUT)
+    (rows,) = results(bucket).values()
+    assert [row["predictions"][0] for row in rows] == signature.predict(instances)
+
+
+def test_the_number_of_workers_is_a_limit(bucket, put, client, instances):
+    for index in range(3):
+        put(f"in/{index}", *instances)
+    client.wait(client.submit(job(bucket, signature_name=None, max_workers=2)), TIMEOUT)
+    assert len(results(bucket)) == 2
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        (("nothing/*",), "doesn't contain any input files"),
+        (("in/*", "missing"), '"missing" not found'),
+    ],
+)
+def test_a_job_that_fails_says_why(bucket, put, client, given, reason):
+    put("in/0", {})
+    with pytest.raises(JobFailed, match=reason):
+        client.wait(client.submit(job(bucket, *given)), TIMEOUT)
+    assert results(bucket) == {}
+
+
+def test_a_cancelled_job_has_failed(bucket, put, client, instances):
+    put("in/0", *(instance | {"key": "k"} for instance in instances * 400))
+    job_id = client.submit(job(bucket, batch_size=1))
+    client.cancel(job_id)
+    with pytest.raises(JobFailed, match="CANCELLED"):
+        client.wait(job_id, TIMEOUT)
+    assert results(bucket) == {}
+
+
+def test_waiting_has_an_end(bucket, put, endpoint, instances):
+    put("in/0", *instances)
+    late = BatchJobClient(endpoint, clock=iter((0.0, 5.0)).__next__)
+    job_id = late.submit(job(bucket))
+    with pytest.raises(JobTimedOut, match="after 1 s"):
+        late.wait(job_id, timeout=1)
+
+
+def test_a_model_that_does_not_exist_is_refused(service_url, bucket):
+    client = BatchJobClient(PredictionEndpoint(service_url, "p", "nothing"))
+    with pytest.raises(EndpointRefused, match='"nothing" was not found'):
+        client.submit(job(bucket))
+
+
+def test_a_job_that_makes_no_sense_is_rejected(client):
+    with pytest.raises(PredictionRejected, match="not a Cloud Storage path"):
+        client.submit(BatchJob(["/etc/passwd"], "gs://b/out"))
+
+
+def test_a_job_that_does_not_exist_is_refused(client):
+    with pytest.raises(EndpointRefused, match='"nothing" was not found'):
+        client.status("nothing")

@@ -1,0 +1,116 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tf_dataflow_serving.inference.errors import PredictionRejected, PredictionUnavailable
+from tf_dataflow_serving.inference.retry import Retrier, RetryPolicy, Transient
+
+policies = st.builds(
+    lambda initial, factor, deadline: RetryPolicy(initial, initial * factor, deadline),
+    st.floats(0.001, 1),
+    st.floats(1, 100),
+    st.floats(0, 1000),
+)
+
+
+class FakeTime:
+    """A clock that only sleeping moves; `jitter` is the share of the longest wait."""
+
+    def __init__(self, jitter: float = 1.0) -> None:
+        self.now = 1000.0
+        self.jitter = jitter
+        self.slept: list[float] = []
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.now += seconds
+
+    def retrier(self, policy: RetryPolicy) -> Retrier:
+        return Retrier(
+            policy, lambda: self.now, self.sleep, lambda low, high: low + self.jitter * (high - low)
+        )
+
+
+class Failing:
+    """Fails a number of times before it answers."""
+
+    def __init__(self, failures: int, retry_after: float = 0.0) -> None:
+        self.failures = failures
+        self.retry_after = retry_after
+        self.calls = 0
+
+    def __call__(self) -> str:
+        self.calls += 1
+        if self.calls <= self.failures:
+            raise Transient("busy", self.retry_after)
+        return "answer"
+
+
+def test_a_success_is_not_delayed():
+    time = FakeTime()
+    assert time.retrier(RetryPolicy()).call(Failing(0)) == "answer"
+    assert time.slept == []
+
+
+def test_waits_double_up_to_the_maximum():
+    time = FakeTime()
+    function = Failing(6)
+    assert time.retrier(RetryPolicy(0.02, 0.3, 60)).call(function) == "answer"
+    assert time.slept == pytest.approx([0.02, 0.04, 0.08, 0.16, 0.3, 0.3])
+    assert function.calls == 7
+
+
+def test_waits_begin_in_milliseconds_by_default():
+    time = FakeTime(jitter=0.5)
+    time.retrier(RetryPolicy()).call(Failing(1))
+    assert time.slept == [0.01]
+
+
+def test_the_server_may_ask_for_a_longer_wait():
+    time = FakeTime(jitter=0)
+    time.retrier(RetryPolicy()).call(Failing(2, retry_after=7))
+    assert time.slept == [7, 7]
+
+
+def test_gives_up_rather_than_begin_after_the_deadline():
+    time = FakeTime()
+    function = Failing(100, retry_after=3)
+    with pytest.raises(PredictionUnavailable, match=r"within 10 s, in 4 tries: busy"):
+        time.retrier(RetryPolicy(deadline=10)).call(function)
+    assert time.slept == [3, 3, 3]
+
+
+def test_a_permanent_error_passes_at_once():
+    time = FakeTime()
+
+    def reject() -> None:
+        raise PredictionRejected("no")
+
+    with pytest.raises(PredictionRejected):
+        time.retrier(RetryPolicy()).call(reject)
+    assert time.slept == []
+
+
+@given(policies, st.floats(0, 1), st.floats(0, 20))
+def test_never_sleeps_past_the_deadline_nor_longer_than_allowed(policy, jitter, retry_after):
+    time = FakeTime(jitter)
+    # Without any jitter the clock would stand still.
+    function = Failing(200, retry_after or 0.001)
+    try:
+        time.retrier(policy).call(function)
+    except PredictionUnavailable:
+        assert function.calls == len(time.slept) + 1
+    assert time.now - 1000 <= policy.deadline + 1e-6
+    for wait in time.slept:
+        assert wait <= max(policy.maximum, function.retry_after) + 1e-9
+
+
+@given(st.integers(0, 10**6), policies)
+def test_the_longest_wait_stays_within_its_limits(attempt, policy):
+    assert policy.initial <= policy.ceiling(attempt) <= policy.maximum
+
+
+@pytest.mark.parametrize("values", [(0, 1, 1), (2, 1, 1), (0.1, 1, -1)])
+def test_refuses_a_policy_that_makes_no_sense(values):
+    with pytest.raises(ValueError, match="not a retry policy"):
+        RetryPolicy(*values)
