@@ -1,0 +1,146 @@
+"""The arguments of `run`: checked together, completed, and turned into pipeline options."""
+
+import argparse
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from tf_dataflow_serving.errors import UsageError
+from tf_dataflow_serving.flags import (
+    DEFAULT_BATCH_SIZE,
+    DEFAULT_MICRO_BATCH_SIZE,
+    Experiment,
+    InferenceType,
+    Services,
+)
+from tf_dataflow_serving.natality.queries import source_query, statistics_query
+from tf_dataflow_serving.resource_names import subscription_path, topic_path
+
+if TYPE_CHECKING:
+    from apache_beam.options.pipeline_options import PipelineOptions
+
+_OWN = ("handler", "command", "takes_beam_flags", "beam_flags", "services", "json")
+# Their flags are defined by their job servers, not by Beam's options.
+_RUNNERS_WITH_ALL_FLAGS_KNOWN = ("DirectRunner", "DataflowRunner")
+
+
+@dataclass(frozen=True)
+class RunArguments:
+    """A run that makes sense. `values` are the pipeline options by name."""
+
+    services: Services
+    json: bool
+    values: Mapping[str, Any]
+    beam_flags: Sequence[str]
+
+    @property
+    def experiment(self) -> Experiment:
+        """What is run."""
+        return Experiment(self.values["experiment_type"])
+
+    @property
+    def title(self) -> str:
+        """The run in two words."""
+        return f"{self.experiment} {self.values['inference_type']}"
+
+    def on(self, project: str, prediction_url: str) -> "RunArguments":
+        """Return the run on these services, as far as it did not name others."""
+        places = {
+            "project": self.values["project"] or project,
+            "prediction_url": self.values["prediction_url"] or prediction_url,
+        }
+        return replace(self, values={**self.values, **places})
+
+    def _inputs(self) -> dict[str, str]:
+        """Return the names of the stream's input, in full."""
+        named = {"input_topic": topic_path, "input_subscription": subscription_path}
+        project = self.values["project"]
+        return {
+            name: path(project, self.values[name])
+            for name, path in named.items()
+            if self.values[name]
+        }
+
+    def pipeline_options(self) -> "PipelineOptions":
+        """Return the options that Beam and the pipelines take."""
+        from apache_beam.options.pipeline_options import PipelineOptions
+
+        values = {**self.values, **self._inputs()}
+        _refuse_unknown(self.beam_flags, self.values["runner"])
+        return PipelineOptions([*self.beam_flags], streaming=self.experiment.is_streaming, **values)
+
+    def destinations(self) -> list[str]:
+        """Say where the results are."""
+        if self.experiment.is_streaming:
+            table = self.values["output_table"]
+            return [f"estimates in {table}, dead letters in {table}_errors"]
+        directory = self.values["output"].rstrip("/")
+        return [f"estimates in {directory}/estimates-*.csv, dead letters in errors-*.jsonl there"]
+
+
+def complete(arguments: argparse.Namespace) -> RunArguments:
+    """Fill in the defaults that depend on other flags; raises UsageError for contradictions."""
+    values = {name: value for name, value in vars(arguments).items() if name not in _OWN}
+    experiment = Experiment(values["experiment_type"] or Experiment.BATCH)
+    values["experiment_type"] = str(experiment)
+    values["inference_type"] = str(_inference_type(experiment, values["inference_type"]))
+    values["batch_size"] = values["batch_size"] or _batch_size(experiment)
+    _check_places(experiment, values)
+    services = _services(arguments.services, arguments.runner)
+    return RunArguments(services, arguments.json, values, arguments.beam_flags)
+
+
+def _inference_type(experiment: Experiment, chosen: str | None) -> InferenceType:
+    if experiment is Experiment.BATCH_PREDICT:
+        if chosen not in (None, InferenceType.NOT_APPLICABLE):
+            raise UsageError("batch-predict predicts in a job: its --inference_type is NA")
+        return InferenceType.NOT_APPLICABLE
+    if chosen == InferenceType.NOT_APPLICABLE:
+        raise UsageError(f"--inference_type NA is for batch-predict; {experiment} has local, cmle")
+    return InferenceType(chosen or InferenceType.LOCAL)
+
+
+def _batch_size(experiment: Experiment) -> int:
+    if experiment is Experiment.STREAM_MICRO_BATCHES:
+        return DEFAULT_MICRO_BATCH_SIZE
+    return 1 if experiment is Experiment.STREAM else DEFAULT_BATCH_SIZE
+
+
+def _check_places(experiment: Experiment, values: Mapping[str, Any]) -> None:
+    if experiment.is_streaming and not (values["input_topic"] or values["input_subscription"]):
+        raise UsageError(f"{experiment} needs --input_subscription or --input_topic")
+    try:
+        source_query(values["source_table"], values["sample_size"])
+        statistics_query(values["output_table"])
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    if experiment is Experiment.BATCH_PREDICT and not values["output"].startswith("gs://"):
+        raise UsageError("batch-predict needs --output gs://BUCKET/PREFIX, which its job can read")
+
+
+def _services(chosen: str | None, runner: str) -> Services:
+    if chosen is None:
+        return Services.GCP if runner == "DataflowRunner" else Services.EMBEDDED
+    if chosen == Services.EMBEDDED and runner == "DataflowRunner":
+        raise UsageError(
+            "Dataflow in Google's cloud cannot reach services on this machine; "
+            "use --services gcp, or --runner DirectRunner"
+        )
+    return Services(chosen)
+
+
+def _refuse_unknown(beam_flags: Sequence[str], runner: str) -> None:
+    """Raise UsageError for a flag, or a value of one, that neither we nor Beam know."""
+    from apache_beam.options.pipeline_options import PipelineOptions
+
+    parsers: list[argparse.ArgumentParser] = []
+    PipelineOptions([]).get_all_options(add_extra_args_fn=parsers.append)
+    parser = parsers[0]
+
+    def refuse(message: str) -> NoReturn:
+        raise UsageError(message)
+
+    parser.error = refuse  # type: ignore[method-assign]
+    _, unknown = parser.parse_known_args(list(beam_flags))
+    if unknown and runner in _RUNNERS_WITH_ALL_FLAGS_KNOWN:
+        raise UsageError(f"unrecognized arguments: {' '.join(unknown)}")

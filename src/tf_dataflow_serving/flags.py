@@ -1,0 +1,178 @@
+"""Every flag of `run`, defined once; free of Beam, so that help and mistakes answer at once."""
+
+import argparse
+import math
+from enum import StrEnum
+
+from tf_dataflow_serving.natality.schema import SAMPLES_TABLE
+
+DEFAULT_SAMPLE_SIZE = 1_000
+DEFAULT_BATCH_SIZE = 1_000
+DEFAULT_MICRO_BATCH_SIZE = 100
+DEFAULT_BATCH_SECONDS = 1.0
+DEFAULT_OUTPUT_TABLE = "serving.babyweight_estimates"
+DEFAULT_MODEL_NAME = "babyweight_estimator"
+DEFAULT_MODEL_VERSION = "v1"
+
+
+class Experiment(StrEnum):
+    """What is run: which source, which sink, how elements reach the model."""
+
+    BATCH = "batch"
+    BATCH_PREDICT = "batch-predict"
+    STREAM = "stream"
+    STREAM_MICRO_BATCHES = "stream-m-batches"
+
+    @property
+    def is_streaming(self) -> bool:
+        """Whether the experiment reads Pub/Sub without end."""
+        return self in (Experiment.STREAM, Experiment.STREAM_MICRO_BATCHES)
+
+
+class InferenceType(StrEnum):
+    """Where the model is: in the worker, behind the online service, or in a batch job."""
+
+    LOCAL = "local"
+    CMLE = "cmle"
+    NOT_APPLICABLE = "NA"
+
+
+class Services(StrEnum):
+    """Where Pub/Sub, BigQuery, Cloud Storage and prediction are."""
+
+    EMBEDDED = "embedded"
+    GCP = "gcp"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add every flag."""
+    add_experiment_arguments(parser)
+    add_source_arguments(parser)
+    add_sink_arguments(parser)
+    add_model_arguments(parser)
+
+
+def add_experiment_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the flags that choose the experiment."""
+    parser.add_argument(
+        "--experiment_type",
+        "--experiment-type",
+        choices=[str(value) for value in Experiment],
+        help="what to run (default: batch)",
+    )
+    parser.add_argument(
+        "--inference_type",
+        "--inference-type",
+        choices=[str(value) for value in InferenceType],
+        help="local: the model runs in the worker; cmle: the online prediction service; "
+        "NA: the batch prediction job of batch-predict (default: local, or NA for batch-predict)",
+    )
+    parser.add_argument(
+        "--batch_size",
+        type=positive_int,
+        help="instances per prediction call, at most; in stream-m-batches the N of 'N or T "
+        f"seconds' (default: {DEFAULT_BATCH_SIZE}, {DEFAULT_MICRO_BATCH_SIZE} in "
+        "stream-m-batches; stream predicts each message by itself)",
+    )
+    parser.add_argument(
+        "--batch_seconds",
+        "--window-size",
+        type=positive_float,
+        default=DEFAULT_BATCH_SECONDS,
+        help="the T of stream-m-batches: a micro-batch waits no longer (default: %(default)s s)",
+    )
+
+
+def add_source_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the flags that say what is read."""
+    parser.add_argument(
+        "--sample_size",
+        "--batch-sample-size",
+        type=positive_int,
+        default=DEFAULT_SAMPLE_SIZE,
+        help="rows to read in the batch experiments (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--source_table",
+        default=SAMPLES_TABLE,
+        help="natality table, [PROJECT.]DATASET.TABLE (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--source_query", help="a query in place of the original's one over --source_table"
+    )
+    parser.add_argument(
+        "--input_topic",
+        "--pubsub-topic",
+        help="Pub/Sub topic of the streams: a name or projects/P/topics/T",
+    )
+    parser.add_argument(
+        "--input_subscription",
+        "--pubsub-subscription",
+        help="Pub/Sub subscription of the streams, in place of a topic: "
+        "a name or projects/P/subscriptions/S",
+    )
+    parser.add_argument(
+        "--messages",
+        type=positive_int,
+        help="end a stream once this many more messages are in its tables",
+    )
+
+
+def add_sink_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the flags that say where results go."""
+    parser.add_argument(
+        "--output",
+        "--sink-dir",
+        default="output",
+        help="directory or gs:// prefix of the batch results (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--output_table",
+        default=DEFAULT_OUTPUT_TABLE,
+        help="table of the stream results, [PROJECT.]DATASET.TABLE; dead letters go to the "
+        "table of that name with _errors behind it (default: %(default)s)",
+    )
+
+
+def add_model_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the flags that choose the model."""
+    parser.add_argument(
+        "--model_dir",
+        help="a SavedModel behind the natality contract (default: the one that is shipped)",
+    )
+    parser.add_argument(
+        "--prediction_url", help="URL of the prediction service (default: that of the services)"
+    )
+    parser.add_argument(
+        "--model_name",
+        default=DEFAULT_MODEL_NAME,
+        help="model deployed there (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--model_version", default=DEFAULT_MODEL_VERSION, help="its version (default: %(default)s)"
+    )
+
+
+def positive_int(text: str) -> int:
+    """Parse a flag that counts something."""
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
+    return int(text)
+
+
+def seed(text: str) -> int:
+    """Parse the seed of generated rows."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0")
+    return int(text)
+
+
+def positive_float(text: str) -> float:
+    """Parse a flag that measures something."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
+    return value

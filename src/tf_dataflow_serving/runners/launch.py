@@ -1,0 +1,193 @@
+"""From options to a running job to its result."""
+
+import resource
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import FrameType
+
+import apache_beam as beam
+from apache_beam.io.filesystems import FileSystems
+from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
+from apache_beam.runners.runner import PipelineResult, PipelineState
+
+from tf_dataflow_serving.errors import UserError
+from tf_dataflow_serving.flags import Experiment
+from tf_dataflow_serving.options import ServingOptions
+from tf_dataflow_serving.pipelines import batch, batch_predict, dead_letter, stream
+from tf_dataflow_serving.runners import local
+from tf_dataflow_serving.runners.handlers import model_handler, require_model
+from tf_dataflow_serving.runners.prediction_job import run_prediction_job
+from tf_dataflow_serving.runners.result import Counts, RunResult, counts
+from tf_dataflow_serving.runners.table_watch import TableWatch
+
+POLL_SECONDS = 0.2
+SETTLE_SECONDS = 5.0
+
+
+class PipelineFailed(UserError):
+    """A pipeline ended with an error."""
+
+    @classmethod
+    def because(cls, error: BaseException) -> "PipelineFailed":
+        """Return the last line of what Beam says, which is often a whole traceback."""
+        lines = [line for line in str(error).splitlines() if line.strip()] or [repr(error)]
+        return cls(f"the pipeline failed: {lines[-1].strip()}")
+
+
+@dataclass(frozen=True)
+class Usage:
+    """Wall clock and CPU time, in seconds."""
+
+    wall: float
+    cpu: float
+
+    @classmethod
+    def now(cls) -> "Usage":
+        """Read the clocks of this process and of its children that have ended."""
+        own = resource.getrusage(resource.RUSAGE_SELF)
+        ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+        cpu = own.ru_utime + own.ru_stime + ended.ru_utime + ended.ru_stime
+        return cls(time.monotonic(), cpu)
+
+
+def launch(options: PipelineOptions, on_running: Callable[[], None]) -> RunResult:
+    """Run the experiment that the options name and return what it did.
+
+    `on_running` is called once a stream reads its messages. Raises PipelineFailed.
+    """
+    serving = options.view_as(ServingOptions)
+    experiment = Experiment(serving.experiment_type)
+    if options.view_as(StandardOptions).runner == local.NAME:
+        require_model(serving)
+    start = Usage.now()
+    done = _RUN[experiment](options, on_running)
+    end = Usage.now()
+    return RunResult(
+        experiment=experiment,
+        inference_type=serving.inference_type,
+        seconds=end.wall - start.wall,
+        cpu_seconds=end.cpu - start.cpu,
+        estimates=done.estimates,
+        dead_letters=done.dead_letters,
+        batch_sizes=done.batch_sizes,
+    )
+
+
+def _run_batch(options: PipelineOptions, _on_running: Callable[[], None]) -> Counts:
+    serving = options.view_as(ServingOptions)
+    _replace_results(serving)
+    handler = model_handler(serving)
+    return counts(_run_to_end(options, lambda pipeline: batch.build(pipeline, serving, handler)))
+
+
+def _run_batch_predict(options: PipelineOptions, _on_running: Callable[[], None]) -> Counts:
+    serving = options.view_as(ServingOptions)
+    _replace_results(serving)
+    prepared = _run_to_end(options, lambda p: batch_predict.build_prepare(p, serving))
+    run_prediction_job(serving)
+    joined = _run_to_end(options, lambda p: batch_predict.build_join(p, serving))
+    return counts(prepared, joined)
+
+
+def _run_stream(options: PipelineOptions, on_running: Callable[[], None]) -> Counts:
+    return _run_until_stopped(options, stream.build, on_running)
+
+
+def _run_micro_batches(options: PipelineOptions, on_running: Callable[[], None]) -> Counts:
+    return _run_until_stopped(options, stream.build_micro_batches, on_running)
+
+
+_RUN = {
+    Experiment.BATCH: _run_batch,
+    Experiment.BATCH_PREDICT: _run_batch_predict,
+    Experiment.STREAM: _run_stream,
+    Experiment.STREAM_MICRO_BATCHES: _run_micro_batches,
+}
+
+
+def _run_to_end(options: PipelineOptions, build: Callable[[beam.Pipeline], None]) -> PipelineResult:
+    result = _start(options, build)
+    try:
+        state = result.wait_until_finish()
+    except Exception as error:
+        raise PipelineFailed.because(error) from error
+    if state != PipelineState.DONE:
+        raise PipelineFailed(f"the pipeline ended as {state}")
+    return result
+
+
+def _start(options: PipelineOptions, build: Callable[[beam.Pipeline], None]) -> PipelineResult:
+    standard = options.view_as(StandardOptions)
+    runner = standard.runner
+    if runner == local.NAME:
+        runner = local.local_runner(standard.streaming)
+    pipeline = beam.Pipeline(runner=runner, options=options)
+    build(pipeline)
+    try:
+        return pipeline.run()
+    except Exception as error:
+        raise PipelineFailed.because(error) from error
+
+
+def _run_until_stopped(
+    options: PipelineOptions,
+    build: Callable[..., None],
+    on_running: Callable[[], None],
+) -> Counts:
+    """Run a stream until its messages are through, a signal comes, or it fails."""
+    serving = options.view_as(ServingOptions)
+    handler = model_handler(serving)
+    watch = TableWatch.start(options) if serving.messages else None
+    with _stop_signal() as stop, local.leased_reads() as reads:
+        result = _start(options, lambda pipeline: build(pipeline, serving, handler))
+        try:
+            on_running()
+            while not stop.wait(POLL_SECONDS) and not (watch and watch.is_complete()):
+                _raise_failure(result)
+            reads.wait_until_settled(SETTLE_SECONDS)
+        finally:
+            result.cancel()
+    return counts(result)
+
+
+def _raise_failure(result: PipelineResult) -> None:
+    error = local.failure(result)
+    if error is not None:
+        raise PipelineFailed.because(error) from error
+
+
+@contextmanager
+def _stop_signal() -> Iterator[threading.Event]:
+    """Yield an event that Ctrl-C and SIGTERM set, instead of ending the process at once."""
+    stop = threading.Event()
+
+    def on_signal(_number: int, _frame: FrameType | None) -> None:
+        stop.set()
+
+    previous = {
+        number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield stop
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def _replace_results(serving: ServingOptions) -> None:
+    """Delete the results of an earlier run at the same output, so that none is mixed in."""
+    directory = batch.output_directory(serving)
+    patterns = [
+        f"{directory}/{batch.OBJECT_NAME}-*.csv",
+        f"{directory}/{dead_letter.OBJECT_NAME}-*.jsonl",
+        f"{batch_predict.job_directory(directory)}/prediction.*",
+        f"{directory}/prepared/*.jsonl",
+    ]
+    matches = FileSystems.match(patterns)
+    found = [metadata.path for match in matches for metadata in match.metadata_list]
+    if found:
+        FileSystems.delete(found)

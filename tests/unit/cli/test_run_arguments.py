@@ -1,0 +1,117 @@
+import argparse
+
+import pytest
+
+from tf_dataflow_serving import flags
+from tf_dataflow_serving.cli.run_arguments import RunArguments, complete
+from tf_dataflow_serving.errors import UsageError
+from tf_dataflow_serving.flags import Experiment, Services
+from tf_dataflow_serving.options import ServingOptions
+
+
+def arguments(
+    *words: str, services: str | None = None, runner: str = "DirectRunner"
+) -> RunArguments:
+    parser = argparse.ArgumentParser()
+    flags.add_arguments(parser)
+    parsed, beam_flags = parser.parse_known_args(words)
+    return complete(
+        argparse.Namespace(
+            **vars(parsed),
+            beam_flags=beam_flags,
+            services=services,
+            runner=runner,
+            project=None,
+            json=False,
+        )
+    )
+
+
+def test_a_run_without_flags_is_batch_local_on_embedded_services() -> None:
+    chosen = arguments()
+    assert chosen.title == "batch local"
+    assert chosen.services is Services.EMBEDDED
+
+
+@pytest.mark.parametrize(
+    ("words", "batch_size"),
+    [
+        (["--experiment_type=batch"], 1_000),
+        (["--experiment_type=stream", "--input_topic=t"], 1),
+        (["--experiment_type=stream-m-batches", "--input_topic=t"], 100),
+        (["--experiment_type=stream-m-batches", "--input_topic=t", "--batch_size=7"], 7),
+    ],
+)
+def test_the_batch_size_follows_the_experiment(words: list[str], batch_size: int) -> None:
+    assert arguments(*words).values["batch_size"] == batch_size
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (["--experiment_type=stream"], "needs --input_subscription or --input_topic"),
+        (["--experiment_type=batch-predict"], "needs --output gs://"),
+        (["--experiment_type=batch", "--inference_type=NA"], "NA is for batch-predict"),
+        (
+            ["--experiment_type=batch-predict", "--inference_type=local", "--output=gs://b/o"],
+            "its --inference_type is NA",
+        ),
+    ],
+)
+def test_contradictions_are_refused(words: list[str], reason: str) -> None:
+    with pytest.raises(UsageError, match=reason):
+        arguments(*words)
+
+
+def test_dataflow_means_google_cloud() -> None:
+    assert arguments(runner="DataflowRunner").services is Services.GCP
+
+
+def test_dataflow_cannot_reach_local_services() -> None:
+    with pytest.raises(UsageError, match="cannot reach services on this machine"):
+        arguments(runner="DataflowRunner", services="embedded")
+
+
+def test_the_originals_flag_names_are_understood() -> None:
+    chosen = arguments(
+        "--experiment-type=stream-m-batches",
+        "--inference-type=cmle",
+        "--batch-sample-size=5",
+        "--sink-dir=out",
+        "--pubsub-topic=t",
+        "--pubsub-subscription=s",
+        "--window-size=3",
+    )
+    assert chosen.experiment is Experiment.STREAM_MICRO_BATCHES
+    values = chosen.values
+    assert (values["sample_size"], values["output"], values["batch_seconds"]) == (5, "out", 3.0)
+    assert (values["input_topic"], values["input_subscription"]) == ("t", "s")
+
+
+def test_pipelines_get_every_flag_and_full_names() -> None:
+    chosen = arguments(
+        "--experiment_type=stream",
+        "--input_topic=t",
+        "--input_subscription=projects/other/subscriptions/s",
+        "--temp_location=gs://b/tmp",
+    ).on(project="p", prediction_url="http://127.0.0.1:1")
+    options = chosen.pipeline_options()
+    serving = options.view_as(ServingOptions)
+    assert serving.input_topic == "projects/p/topics/t"
+    assert serving.input_subscription == "projects/other/subscriptions/s"
+    assert serving.prediction_url == "http://127.0.0.1:1"
+    everything = options.get_all_options()
+    assert everything["streaming"] is True
+    assert everything["project"] == "p"
+    assert everything["temp_location"] == "gs://b/tmp"
+
+
+@pytest.mark.parametrize("word", ["--sampel_size=10", "--num_workers=ten"])
+def test_flags_that_neither_we_nor_beam_know_are_refused(word: str) -> None:
+    with pytest.raises(UsageError, match=word.split("=")[0]):
+        arguments(word).pipeline_options()
+
+
+def test_other_runners_may_have_flags_of_their_own() -> None:
+    chosen = arguments("--flink_made_up=1", runner="FlinkRunner")
+    assert chosen.pipeline_options().get_all_options()["runner"] == "FlinkRunner"
