@@ -121,6 +121,7 @@ class _Children:
             "GOOGLE_APPLICATION_CREDENTIALS": str(self.credentials),
             "HOME": str(self.directory),
             "TF_CPP_MIN_LOG_LEVEL": "2",
+            "TF_ENABLE_ONEDNN_OPTS": "0",
         }
 
 
