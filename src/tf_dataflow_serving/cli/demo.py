@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from tf_dataflow_serving.cli.arguments import Commands, add_command
+from tf_dataflow_serving.cli.tensorflow_start import start_tensorflow
 from tf_dataflow_serving.flags import positive_float, positive_int
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ def _demo(arguments: argparse.Namespace) -> int:
     from tf_dataflow_serving.experiments.simulate import Load
 
     start = time.monotonic()
+    start_tensorflow()
     stream = Load(arguments.messages, arguments.messages_per_second, STREAM_SEED)
     sizes = Sizes(arguments.rows, SAMPLE_SEED, stream)
     console = Console(stderr=True)

@@ -13,7 +13,8 @@ from rich.console import Console
 from tf_dataflow_serving import flags
 from tf_dataflow_serving.cli.arguments import Commands, add_command
 from tf_dataflow_serving.cli.run_arguments import RunArguments, complete
-from tf_dataflow_serving.flags import Experiment, Services
+from tf_dataflow_serving.cli.tensorflow_start import start_tensorflow
+from tf_dataflow_serving.flags import Experiment, InferenceType, Services
 
 if TYPE_CHECKING:
     from tf_dataflow_serving.runners.result import RunResult
@@ -55,6 +56,8 @@ def register(commands: Commands) -> None:
 def _run(arguments: argparse.Namespace) -> int:
     chosen = complete(arguments)
     report = _report_json if chosen.json else _report_text
+    if chosen.values["inference_type"] == InferenceType.LOCAL:
+        start_tensorflow()
     with _services(chosen) as placed, _progress(chosen):
         from tf_dataflow_serving.runners.launch import launch
 
@@ -116,6 +119,6 @@ def _batch_sizes(result: "RunResult") -> list[str]:
     if sizes is None:
         return []
     return [
-        f"{sizes.calls:,} prediction calls of {sizes.minimum:,} to {sizes.maximum:,} instances, "
-        f"{sizes.mean:,.1f} on average"
+        f"prediction calls: {sizes.calls:,}, with {sizes.minimum:,} to {sizes.maximum:,} "
+        f"instances, {sizes.mean:,.1f} on average"
     ]

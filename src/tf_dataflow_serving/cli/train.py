@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from tf_dataflow_serving.cli.arguments import Commands, add_command
+from tf_dataflow_serving.cli.tensorflow_start import start_tensorflow
 from tf_dataflow_serving.flags import positive_int, seed
 from tf_dataflow_serving.model import DEFAULT_EPOCHS, DEFAULT_ROWS, DEFAULT_SEED
 
@@ -31,6 +32,7 @@ def register(commands: Commands) -> None:
 
 
 def _train(arguments: argparse.Namespace) -> int:
+    start_tensorflow()
     from tf_dataflow_serving.model.training import train
 
     evaluation = train(
@@ -38,7 +40,11 @@ def _train(arguments: argparse.Namespace) -> int:
         rows=arguments.rows,
         epochs=arguments.epochs,
         seed=arguments.seed,
-        progress=lambda line: sys.stderr.write(line + "\n"),
+        progress=_report,
     )
     sys.stdout.write(f"{arguments.output}: {evaluation}\n")
     return 0
+
+
+def _report(line: str) -> None:
+    sys.stderr.write(line + "\n")

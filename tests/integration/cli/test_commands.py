@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -86,7 +87,9 @@ def test_run_writes_to_a_local_directory(
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout.splitlines()[-1])
     assert (result["event"], result["rows"]) == ("finished", 50)
-    lines = [line for file in (tmp_path / "out").iterdir() for line in file.read_text().splitlines()]
+    lines = [
+        line for file in (tmp_path / "out").iterdir() for line in file.read_text().splitlines()
+    ]
     assert len(lines) - 1 == 50
 
 
@@ -120,6 +123,23 @@ def test_simulate_then_stream_then_stats(
     assert json.loads(stats.stdout)["distinct_row_count"] == 40
     client = bigquery.Client(project=on_stack.endpoints.project)
     assert client.get_table("commands.estimates_errors").num_rows == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_stream_in_order(number: int, stack_environment: Mapping[str, str]) -> None:
+    words = [
+        *(sys.executable, "-m", "tf_dataflow_serving", "run", "--experiment=stream", "--json"),
+        *("--input_topic=stopped", "--input_subscription=stopped-sub"),
+        "--output_table=commands.stopped",
+    ]
+    with subprocess.Popen(
+        words, env=dict(stack_environment), stdout=subprocess.PIPE, text=True
+    ) as stream:
+        assert stream.stdout is not None
+        assert json.loads(stream.stdout.readline())["event"] == "running"
+        stream.send_signal(number)
+        assert json.loads(stream.stdout.readline())["event"] == "finished"
+        assert stream.wait(TIMEOUT) == 0
 
 
 FAILURES: Sequence[tuple[list[str], int, str]] = [
@@ -158,9 +178,7 @@ def test_a_service_that_is_down_is_named(stack_environment: Mapping[str, str]) -
     assert done.stderr.count("\n") == 1
 
 
-def test_exec_redirects_any_command(
-    on_stack: Stack, stack_environment: Mapping[str, str]
-) -> None:
+def test_exec_redirects_any_command(on_stack: Stack, stack_environment: Mapping[str, str]) -> None:
     code = (
         "from google.cloud import bigquery; import sys; "
         "rows = bigquery.Client().query_and_wait('SELECT COUNT(*) FROM samples.natality'); "

@@ -108,7 +108,7 @@ def test_pipelines_get_every_flag_and_full_names() -> None:
 
 @pytest.mark.parametrize("word", ["--sampel_size=10", "--num_workers=ten"])
 def test_flags_that_neither_we_nor_beam_know_are_refused(word: str) -> None:
-    with pytest.raises(UsageError, match=word.split("=")[0]):
+    with pytest.raises(UsageError, match=word.split("=", maxsplit=1)[0]):
         arguments(word).pipeline_options()
 
 

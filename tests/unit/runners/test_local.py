@@ -9,7 +9,7 @@ from apache_beam.runners.direct import executor
 from apache_beam.runners.direct.direct_runner import BundleBasedDirectRunner
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.runners.runner import PipelineResult
-from apache_beam.testing.test_stream import TestStream
+from apache_beam.testing import test_stream
 
 from tf_dataflow_serving.runners.local import failure, local_runner
 
@@ -34,7 +34,7 @@ class Fail(beam.DoFn):
 
 def run(runner: beam.runners.PipelineRunner, dofn: beam.DoFn) -> PipelineResult:
     pipeline = beam.Pipeline(runner=runner, options=PipelineOptions([], streaming=True))
-    stream = TestStream()
+    stream = test_stream.TestStream()
     for element in range(BUNDLES):
         stream = stream.add_elements([element])
     _ = pipeline | stream.advance_watermark_to_infinity() | beam.ParDo(dofn)

@@ -8,7 +8,7 @@ from tf_dataflow_serving.services.redirect import SITE_DIRECTORY
 
 ENDPOINTS = Endpoints(
     project="local-project",
-    credentials="/tmp/x/credentials.json",
+    credentials="/somewhere/credentials.json",
     pubsub="127.0.0.1:1",
     bigquery="http://127.0.0.1:2",
     bigquery_storage="127.0.0.1:3",

@@ -60,7 +60,7 @@ def test_stop_lets_the_service_end_in_order(answering: ServiceProcess) -> None:
 def test_a_service_that_dies_at_start_is_reported_with_its_log(
     tmp_path: Path, environment: dict[str, str]
 ) -> None:
-    with pytest.raises(ServiceFailed, match="(?s)made did not start.*the reason"):
+    with pytest.raises(ServiceFailed, match=r"(?s)made did not start.*the reason"):
         start(tmp_path, DYING, environment)
 
 
