@@ -120,6 +120,8 @@ class _Children:
             **kept,
             "GOOGLE_APPLICATION_CREDENTIALS": str(self.credentials),
             "HOME": str(self.directory),
+            # What a killed service leaves behind goes with the stack's own directory.
+            "TMPDIR": str(self.directory),
             "TF_CPP_MIN_LOG_LEVEL": "2",
             "TF_ENABLE_ONEDNN_OPTS": "0",
         }
