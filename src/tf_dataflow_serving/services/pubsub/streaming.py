@@ -1,0 +1,114 @@
+"""StreamingPull: messages go out while acknowledgements come in.
+
+Source of all rules: `StreamingPullRequest` in google/pubsub/v1/pubsub.proto.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from typing import Any
+
+import grpc
+
+from tf_dataflow_serving.services.pubsub import codec, wire
+from tf_dataflow_serving.services.pubsub.broker import Broker, Receiver
+from tf_dataflow_serving.services.pubsub.deadlines import check_ack_deadline
+from tf_dataflow_serving.services.pubsub.errors import InvalidArgument, PubSubError
+from tf_dataflow_serving.services.pubsub.rpc import abort, serialize
+
+_ONLY_IN_FIRST = (
+    "subscription",
+    "max_outstanding_messages",
+    "max_outstanding_bytes",
+    "protocol_version",
+)
+
+
+def streaming_pull(broker: Broker) -> Any:
+    """Return the gRPC handler of StreamingPull."""
+
+    async def behave(
+        requests: AsyncIterator[wire.Proto], context: Any
+    ) -> AsyncIterator[wire.Proto]:
+        try:
+            # A call that is cancelled while it sends must leave the subscription at once.
+            async with aclosing(_respond(broker, requests)) as responses:
+                async for response in responses:
+                    yield response
+        except PubSubError as error:
+            await abort(context, error)
+
+    return grpc.stream_stream_rpc_method_handler(
+        behave,
+        request_deserializer=wire.StreamingPullRequest.FromString,
+        response_serializer=serialize,
+    )
+
+
+async def _respond(
+    broker: Broker, requests: AsyncIterator[wire.Proto]
+) -> AsyncGenerator[wire.Proto]:
+    opening = await anext(requests, None)
+    if opening is None:
+        return
+    work = asyncio.Event()
+    with broker.receive(opening.subscription, codec.flow_limits(opening), work.set) as receiver:
+        stream = _Stream(broker, receiver, opening)
+        incoming = asyncio.create_task(stream.obey(requests))
+        incoming.add_done_callback(lambda _: work.set())
+        try:
+            while not incoming.done():
+                work.clear()
+                if response := stream.next_response():
+                    yield response
+                else:
+                    await asyncio.sleep(0)  # An event that is set already does not suspend.
+                    await work.wait()
+            incoming.result()
+        finally:
+            incoming.cancel()
+
+
+class _Stream:
+    def __init__(self, broker: Broker, receiver: Receiver, opening: wire.Proto) -> None:
+        check_ack_deadline(opening.stream_ack_deadline_seconds)
+        self._broker = broker
+        self._receiver = receiver
+        self._ack_deadline_seconds: int = opening.stream_ack_deadline_seconds
+        self._settle(opening)
+
+    def next_response(self) -> wire.Proto | None:
+        """Return messages that are available now, if there are any."""
+        delivered = self._receiver.take(self._ack_deadline_seconds)
+        if not delivered:
+            return None
+        response = wire.StreamingPullResponse()
+        ordered = self._receiver.subscription.settings.enable_message_ordering
+        response.subscription_properties.message_ordering_enabled = ordered
+        codec.fill_received(response.received_messages, delivered)
+        return response
+
+    async def obey(self, requests: AsyncIterator[wire.Proto]) -> None:
+        """Do what the client asks until it closes its side."""
+        async for request in requests:
+            _check_subsequent(request)
+            self._change_ack_deadline(request.stream_ack_deadline_seconds)
+            self._settle(request)
+
+    def _change_ack_deadline(self, seconds: int) -> None:
+        if seconds:
+            check_ack_deadline(seconds)
+            self._ack_deadline_seconds = seconds
+
+    def _settle(self, request: wire.Proto) -> None:
+        name = self._receiver.subscription.name
+        if request.ack_ids:
+            self._broker.acknowledge(name, request.ack_ids)
+        if request.modify_deadline_ack_ids or request.modify_deadline_seconds:
+            self._broker.modify_ack_deadlines(name, codec.deadline_changes(request))
+
+
+def _check_subsequent(request: wire.Proto) -> None:
+    for field in _ONLY_IN_FIRST:
+        if getattr(request, field):
+            raise InvalidArgument(f"{field} can be set on the first request of a stream only.")
