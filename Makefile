@@ -1,26 +1,32 @@
-# tox owns the virtual environment of the project, .venv; this one holds tox alone.
 PYTHON ?= python3
-TOX := .tox/bootstrap/bin/tox
+BIN := .venv/bin
+INSTALLED := .venv/.installed
 
-.PHONY: demo test lint unit integration perf lock clean
+.PHONY: demo test lint unit integration perf install lock clean
 
-demo: $(TOX)
-	$(TOX) run -qq -e demo
+demo: install
+	@$(BIN)/dataflow-serving demo
 
-test: $(TOX)
-	$(TOX) run
+test: install
+	$(BIN)/tox run
 
-lint unit integration perf: $(TOX)
-	$(TOX) run -e $@
+lint unit integration perf: install
+	$(BIN)/tox run -e $@
 
-$(TOX):
-	$(PYTHON) -c 'import sys; sys.exit(None if (3, 11) <= sys.version_info < (3, 14) else "Python 3.11, 3.12 or 3.13 is needed; name one: make PYTHON=python3.12 ...")'
-	$(PYTHON) -m venv .tox/bootstrap
-	$(TOX:tox=python) -m pip install --quiet --constraint requirements.lock tox
+install: $(INSTALLED)
+
+$(INSTALLED): pyproject.toml requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(None if (3, 11) <= sys.version_info < (3, 14) else \
+	  "Python 3.11, 3.12 or 3.13 is needed; name one: make PYTHON=python3.12 ...")'
+	@echo "installing into .venv: 2.4 GB, a minute or two"
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	  --constraint requirements.lock --editable ".[dev]"
+	@touch $@
 
 # The versions that development and CI use, for every supported Python at once.
-lock: $(TOX)
-	.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --upgrade \
+lock: install
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --upgrade \
 	  --all-extras --no-annotate --output-file requirements.lock pyproject.toml
 
 clean:

@@ -33,13 +33,15 @@ async def serve(port: int = 0) -> AsyncIterator[dict[str, int]]:
     server = grpc.aio.server(options=_OPTIONS)
     server.add_generic_rpc_handlers(handlers(broker))
     bound = server.add_insecure_port(f"{LOOPBACK}:{port}")
-    expiry = asyncio.create_task(_expire_leases(broker, clock, leased))
-    await server.start()
-    try:
-        yield {"grpc": bound}
-    finally:
-        await server.stop(_STOP_GRACE_SECONDS)
-        expiry.cancel()
+    # The group ends the service if leases ceased to expire.
+    async with asyncio.TaskGroup() as tasks:
+        expiry = tasks.create_task(_expire_leases(broker, clock, leased))
+        await server.start()
+        try:
+            yield {"grpc": bound}
+        finally:
+            await server.stop(_STOP_GRACE_SECONDS)
+            expiry.cancel()
 
 
 async def _expire_leases(broker: Broker, clock: Clock, leased: asyncio.Event) -> None:
