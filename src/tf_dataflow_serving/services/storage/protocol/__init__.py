@@ -1,0 +1,1 @@
+"""The edge: Cloud Storage's JSON API over HTTP."""
