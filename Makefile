@@ -1,19 +1,22 @@
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
+# By itself: beside Beam's dependencies tox finds a plugin that has nothing to do here.
+TOX := .tox/bootstrap/bin/tox
 
 .PHONY: demo test lint unit integration perf install lock clean
 
 demo: install
 	@$(BIN)/dataflow-serving demo
 
-test: install
-	$(BIN)/tox run
+test: install $(TOX)
+	@$(TOX) run
 
-lint unit integration perf: install
-	$(BIN)/tox run -e $@
+lint unit integration perf: install $(TOX)
+	@$(TOX) run -e $@
 
 install: $(INSTALLED)
+	@:
 
 $(INSTALLED): pyproject.toml requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(None if (3, 11) <= sys.version_info < (3, 14) else \
@@ -22,6 +25,12 @@ $(INSTALLED): pyproject.toml requirements.lock
 	@$(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
 	  --constraint requirements.lock --editable ".[dev]"
+	@touch $@
+
+$(TOX): requirements.lock
+	@$(PYTHON) -m venv .tox/bootstrap
+	@.tox/bootstrap/bin/python -m pip install --quiet --disable-pip-version-check \
+	  --constraint requirements.lock tox
 	@touch $@
 
 # The versions that development and CI use, for every supported Python at once.
