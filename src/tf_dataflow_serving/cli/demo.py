@@ -69,7 +69,7 @@ def _demo(arguments: argparse.Namespace) -> int:
             demo = Demo(stack.endpoints.project, sizes, Path(directory), shown.progress)
             outcomes = [shown.finished(demo.run(combination)) for combination in COMBINATIONS]
     _print(outcomes, sizes)
-    return _verdict(outcomes, time.monotonic() - start)
+    return verdict(outcomes, time.monotonic() - start)
 
 
 class _Shown:
@@ -119,8 +119,7 @@ def _print(outcomes: "Sequence[Outcome]", sizes: "Sizes") -> None:
 
     streams = [outcome for outcome in outcomes if outcome.combination.experiment.is_streaming]
     batches = [outcome for outcome in outcomes if outcome not in streams]
-    # A pipe has no width of its own: the tables must not be folded there.
-    console = Console(width=None if sys.stdout.isatty() else 140)
+    console = Console()
     for table in (batch_table(batches), stream_table(streams), latency_table(streams)):
         console.print(table)
     console.print(
@@ -129,7 +128,8 @@ def _print(outcomes: "Sequence[Outcome]", sizes: "Sizes") -> None:
     )
 
 
-def _verdict(outcomes: "Sequence[Outcome]", seconds: float) -> int:
+def verdict(outcomes: "Sequence[Outcome]", seconds: float) -> int:
+    """Say how it ended; returns the exit code, 1 if any row is not right."""
     failed = [outcome for outcome in outcomes if not outcome.difference.is_none]
     for outcome in failed:
         sys.stderr.write(f"{outcome.combination}: {outcome.difference}\n")
