@@ -1,6 +1,7 @@
 """`dataflow-serving run`: one experiment, from its flags to its result."""
 
 import argparse
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from tf_dataflow_serving.cli.arguments import Commands, add_command
 from tf_dataflow_serving.cli.run_arguments import RunArguments, complete
 from tf_dataflow_serving.cli.tensorflow_start import start_tensorflow
 from tf_dataflow_serving.flags import Experiment, InferenceType, Services
+from tf_dataflow_serving.services.endpoints import leave_emulators
 
 if TYPE_CHECKING:
     from tf_dataflow_serving.runners.result import RunResult
@@ -70,6 +72,7 @@ def _run(arguments: argparse.Namespace) -> int:
 def _services(chosen: RunArguments) -> Iterator[RunArguments]:
     """Yield the arguments with the places of the services filled in."""
     if chosen.services is Services.GCP:
+        leave_emulators(os.environ)
         yield chosen
         return
     from tf_dataflow_serving.cli.session import activate, running_or_fresh

@@ -11,7 +11,7 @@ from tf_dataflow_serving.experiments.samples import load_samples
 from tf_dataflow_serving.flags import DEFAULT_MODEL_NAME, DEFAULT_MODEL_VERSION, Services
 from tf_dataflow_serving.model import SHIPPED
 from tf_dataflow_serving.services import redirect, state
-from tf_dataflow_serving.services.endpoints import Endpoints, EndpointsMissing
+from tf_dataflow_serving.services.endpoints import Endpoints, EndpointsMissing, leave_emulators
 from tf_dataflow_serving.services.probe import require_answers
 from tf_dataflow_serving.services.stack import DeployedModel, Stack
 
@@ -68,6 +68,7 @@ def use_running(arguments: argparse.Namespace) -> str:
     if arguments.services == Services.GCP:
         if not arguments.project:
             raise UsageError("--services gcp needs --project")
+        leave_emulators(os.environ)
         return str(arguments.project)
     endpoints = running()
     activate(endpoints)

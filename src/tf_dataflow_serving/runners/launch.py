@@ -147,17 +147,21 @@ def _run_until_stopped(
         try:
             on_running()
             while not stop.wait(POLL_SECONDS) and not (watch and watch.is_complete()):
-                _raise_failure(result)
+                _raise_failure(result, options.view_as(StandardOptions).runner)
             reads.wait_until_settled(SETTLE_SECONDS)
         finally:
             result.cancel()
     return counts(result)
 
 
-def _raise_failure(result: PipelineResult) -> None:
-    error = local.failure(result)
-    if error is not None:
-        raise PipelineFailed.because(error) from error
+def _raise_failure(result: PipelineResult, runner: str) -> None:
+    """Raise PipelineFailed if a stream has ended by itself."""
+    if runner == local.NAME:
+        error = local.failure(result)
+        if error is not None:
+            raise PipelineFailed.because(error) from error
+    elif PipelineState.is_terminal(result.state):
+        raise PipelineFailed(f"the stream ended by itself, as {result.state}")
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """Where the services are: an immutable value, to and from environment variables."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from dataclasses import asdict, dataclass
 
 from tf_dataflow_serving.errors import UserError
@@ -18,6 +18,21 @@ _VARIABLES = {
 }
 # No lookup of a metadata server, which offline means a wait of seconds.
 _OFFLINE = {"NO_GCE_CHECK": "true"}
+
+
+_EMULATOR_SUFFIX = "_EMULATOR_HOST"
+
+
+def leave_emulators(environment: MutableMapping[str, str]) -> None:
+    """Remove every variable that leads away from Google Cloud.
+
+    With them go the project and the credentials of the local services, if they came from there.
+    """
+    if all(environment.get(name) for name in _VARIABLES.values()):
+        for name in [*_VARIABLES.values(), *_OFFLINE]:
+            environment.pop(name, None)
+    for name in [name for name in environment if name.endswith(_EMULATOR_SUFFIX)]:
+        del environment[name]
 
 
 class EndpointsMissing(UserError):

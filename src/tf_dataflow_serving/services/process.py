@@ -67,6 +67,10 @@ class ServiceProcess:
         if code is not None:
             raise ServiceFailed(f"{self.name} died with exit code {code}:\n{tail(self.log)}")
 
+    def begin_stop(self) -> None:
+        """Ask the service to end, so that several can do so at the same time."""
+        self.process.terminate()
+
     def stop(self) -> None:
         """End the service; a service that does not end in time is killed."""
         _end(self.process)

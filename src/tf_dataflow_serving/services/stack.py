@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tf_dataflow_serving.services.child import LOOPBACK
 from tf_dataflow_serving.services.credentials import local_credentials
-from tf_dataflow_serving.services.endpoints import Endpoints
+from tf_dataflow_serving.services.endpoints import Endpoints, leave_emulators
 from tf_dataflow_serving.services.process import ServiceProcess
 
 DEFAULT_PROJECT = "local-project"
@@ -51,7 +51,12 @@ class Stack:
             cleanup.callback(shutil.rmtree, directory, ignore_errors=True)
             credentials = cleanup.enter_context(local_credentials(directory, project))
             children = _Children(directory, credentials, cleanup)
-            yield cls._launch(children, project, models)
+            stack = cls._launch(children, project, models)
+            try:
+                yield stack
+            finally:
+                for process in stack.processes:
+                    process.begin_stop()
 
     @classmethod
     def _launch(
@@ -113,9 +118,8 @@ class _Children:
 
     def _environment(self) -> Mapping[str, str]:
         """Return the parent's environment without anything that would redirect a service."""
-        kept = {
-            name: value for name, value in os.environ.items() if not name.endswith("EMULATOR_HOST")
-        }
+        kept = dict(os.environ)
+        leave_emulators(kept)
         return {
             **kept,
             "GOOGLE_APPLICATION_CREDENTIALS": str(self.credentials),

@@ -3,7 +3,11 @@ from dataclasses import asdict
 
 import pytest
 
-from tf_dataflow_serving.services.endpoints import Endpoints, EndpointsMissing
+from tf_dataflow_serving.services.endpoints import (
+    Endpoints,
+    EndpointsMissing,
+    leave_emulators,
+)
 from tf_dataflow_serving.services.redirect import SITE_DIRECTORY
 
 ENDPOINTS = Endpoints(
@@ -46,3 +50,22 @@ def test_the_callers_python_path_is_kept_behind_ours() -> None:
 
 def test_every_endpoint_is_in_the_environment() -> None:
     assert set(asdict(ENDPOINTS).values()) <= set(ENDPOINTS.environment().values())
+
+
+def test_on_the_way_to_google_cloud_nothing_local_is_kept() -> None:
+    environment = {"PATH": "/bin", **ENDPOINTS.environment(), "SPANNER_EMULATOR_HOST": "x:1"}
+    leave_emulators(environment)
+    assert set(environment) == {"PATH", "PYTHONPATH"}
+
+
+def test_credentials_of_the_users_own_are_kept() -> None:
+    environment = {
+        "GOOGLE_APPLICATION_CREDENTIALS": "/mine",
+        "GOOGLE_CLOUD_PROJECT": "mine",
+        "PUBSUB_EMULATOR_HOST": "127.0.0.1:1",
+    }
+    leave_emulators(environment)
+    assert environment == {
+        "GOOGLE_APPLICATION_CREDENTIALS": "/mine",
+        "GOOGLE_CLOUD_PROJECT": "mine",
+    }
