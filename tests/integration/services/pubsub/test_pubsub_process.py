@@ -5,12 +5,9 @@ import queue
 import socket
 import subprocess
 import sys
-import threading
-from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 import pytest
-from google.cloud import pubsub_v1
 from google.pubsub_v1 import types
 
 from tf_dataflow_serving.services.process import ServiceFailed, ServiceProcess
@@ -35,6 +32,12 @@ def start(directory, *arguments: str) -> ServiceProcess:
     return ServiceProcess.start("pubsub", MODULE, arguments, directory / "log", os.environ)
 
 
+def call(channel: grpc.Channel, method: str, request) -> None:
+    """Call a method over a bare connection; the answer is of no interest."""
+    answer = channel.unary_unary(f"/google.pubsub.v1.{method}")
+    answer(type(request).serialize(request), timeout=WAIT_SECONDS)
+
+
 def exchange(publisher, subscriber, topic, subscription, text: bytes) -> None:
     """Send one message through the emulator."""
     publisher.publish(topic, text).result(WAIT_SECONDS)
@@ -56,27 +59,32 @@ def test_stops_when_asked_and_frees_its_port(tmp_path):
     start(tmp_path, "--port", str(port)).stop()
 
 
-def test_stops_while_a_pull_waits_and_a_stream_is_open(tmp_path, monkeypatch):
+def test_stops_while_a_pull_waits_and_a_stream_is_open(tmp_path):
+    """Over bare calls: Google's client would go on for a minute to give back what it held."""
     process = start(tmp_path)
-    monkeypatch.setenv("PUBSUB_EMULATOR_HOST", f"127.0.0.1:{process.ports['grpc']}")
-    publisher, received = pubsub_v1.PublisherClient(), threading.Event()
     topic, streamed, pulled = f"{P}/topics/top", f"{P}/subscriptions/one", f"{P}/subscriptions/two"
-    publisher.create_topic(name=topic)
-    with pubsub_v1.SubscriberClient() as subscriber, ThreadPoolExecutor(1) as thread:
+    opening = types.StreamingPullRequest(subscription=streamed, stream_ack_deadline_seconds=60)
+    request = types.PullRequest(subscription=pulled, max_messages=1)
+    requests: queue.SimpleQueue = queue.SimpleQueue()
+    requests.put(types.StreamingPullRequest.serialize(opening))
+    with grpc.insecure_channel(f"127.0.0.1:{process.ports['grpc']}") as channel:
+        call(channel, "Publisher/CreateTopic", types.Topic(name=topic))
         for name in (streamed, pulled):
-            subscriber.create_subscription(name=name, topic=topic)
-        publisher.publish(topic, b"a").result(WAIT_SECONDS)
-        subscriber.pull(subscription=pulled, max_messages=1)
-        stream = subscriber.subscribe(streamed, lambda _: received.set())
-        assert received.wait(WAIT_SECONDS)
-        waiting = thread.submit(
-            subscriber.pull, subscription=pulled, max_messages=1, retry=None, timeout=WAIT_SECONDS
-        )
+            subscription = types.Subscription(name=name, topic=topic)
+            call(channel, "Subscriber/CreateSubscription", subscription)
+        message = types.PubsubMessage(data=b"a")
+        call(channel, "Publisher/Publish", types.PublishRequest(topic=topic, messages=[message]))
+        call(channel, "Subscriber/Pull", request)
+        stream = channel.stream_stream("/google.pubsub.v1.Subscriber/StreamingPull")
+        responses = stream(iter(requests.get, None), timeout=WAIT_SECONDS)
+        next(responses)
+        pull = channel.unary_unary("/google.pubsub.v1.Subscriber/Pull")
+        waiting = pull.future(types.PullRequest.serialize(request), timeout=WAIT_SECONDS)
         process.stop()
-        stream.cancel()
-        stream.result(WAIT_SECONDS)
-        assert waiting.exception(WAIT_SECONDS) is not None
-    publisher.transport.close()
+        requests.put(None)
+        assert waiting.exception() is not None
+        with pytest.raises(grpc.RpcError):
+            next(responses)
     assert process.process.returncode == 0
 
 
@@ -109,9 +117,9 @@ def test_garbage_on_the_port_disturbs_nobody(emulator, clients, topic, subscript
 
 def test_a_request_that_is_no_message_disturbs_nobody(channel, clients, topic, subscription):
     for method in ("Publisher/Publish", "Subscriber/Pull", "Subscriber/Acknowledge"):
-        call = channel.unary_unary(f"/google.pubsub.v1.{method}")
+        garble = channel.unary_unary(f"/google.pubsub.v1.{method}")
         with pytest.raises(grpc.RpcError):
-            call(b"\xff\xff\xff", timeout=WAIT_SECONDS)
+            garble(b"\xff\xff\xff", timeout=WAIT_SECONDS)
     exchange(clients.publisher, clients.subscriber, topic, subscription, b"a")
 
 
@@ -139,8 +147,8 @@ def test_a_client_that_does_not_read_blocks_nobody(clients, channel, topic, subs
     opening = types.StreamingPullRequest(subscription=subscription, stream_ack_deadline_seconds=60)
     requests: queue.SimpleQueue = queue.SimpleQueue()
     requests.put(types.StreamingPullRequest.serialize(opening))
-    call = channel.stream_stream("/google.pubsub.v1.Subscriber/StreamingPull")
-    stalled = call(iter(requests.get, None))
+    stream = channel.stream_stream("/google.pubsub.v1.Subscriber/StreamingPull")
+    stalled = stream(iter(requests.get, None))
     exchange(clients.publisher, clients.subscriber, topic, other, b"small")
     next(stalled)
     for number in range(4):
