@@ -83,15 +83,15 @@ class LeasedSubscription:
     def close(self) -> None:
         """Stop pulling and give back every message that is not acknowledged."""
         self._pull.cancel()
-        # What ended it by itself, if anything did, has been raised by `take`.
-        self._pull.exception(timeout=CLOSE_TIMEOUT_SECONDS)
         try:
+            # What ended it by itself, if anything did, has been raised by `take`.
+            self._pull.exception(timeout=CLOSE_TIMEOUT_SECONDS)
             for one in self._delivered:
                 self._give_back(one.messages)
             while left := list(_drain(self._received, 0)):
                 self._give_back(left)
-        except GoogleAPICallError as error:
-            _LOGGER.warning("messages come back once their leases expire: %s", error)
+        except (GoogleAPICallError, TimeoutError) as error:
+            _LOGGER.warning("messages come back once their leases expire: %r", error)
         finally:
             self._client.close()
 
