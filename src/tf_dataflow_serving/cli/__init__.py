@@ -22,6 +22,8 @@ _INTERRUPTED = _SIGNALLED + signal.SIGINT
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 1 failed, 2 a mistake in the line itself."""
     signal.signal(signal.SIGTERM, _terminate)
+    # A shell makes its background jobs ignore it; whoever sends it there means it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         code = _run(sys.argv[1:] if arguments is None else arguments)
     except KeyboardInterrupt:

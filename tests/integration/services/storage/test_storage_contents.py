@@ -116,11 +116,12 @@ def test_files(bucket: storage.Bucket, tmp_path: Path) -> None:
 
 def test_a_precompressed_object_arrives_as_the_client_asks(bucket: storage.Bucket) -> None:
     text = b"repetitive " * 300_000
+    compressed = gzip.compress(text)
     blob = bucket.blob("object")
     blob.content_encoding = "gzip"
-    blob.upload_from_string(gzip.compress(text), content_type="text/plain")
+    blob.upload_from_string(compressed, content_type="text/plain")
     assert blob.download_as_bytes() == text
-    assert blob.download_as_bytes(raw_download=True) == gzip.compress(text)
+    assert blob.download_as_bytes(raw_download=True) == compressed
     url = f"{bucket.client._connection.API_BASE_URL}/download/storage/v1/b/{bucket.name}/o/object"
     plain = httpx.get(url, params={"alt": "media"}, headers={"accept-encoding": "identity"})
     assert plain.content == text
