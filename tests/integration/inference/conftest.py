@@ -1,8 +1,7 @@
 """A model behind the natality contract, and the prediction service that serves it."""
 
-import os
 import random
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -71,32 +70,13 @@ def instances() -> list[Instance]:
     return make_instances(50)
 
 
-def _start(name: str, arguments: list[str], directory: Path) -> ServiceProcess:
-    environment = {key: value for key, value in os.environ.items() if not key.endswith("_HOST")}
-    return ServiceProcess.start(
-        name,
-        f"tf_dataflow_serving.services.{name}",
-        arguments,
-        directory / f"{name}.log",
-        {**environment, "HOME": str(directory), "TF_CPP_MIN_LOG_LEVEL": "2"},
-    )
-
-
-@pytest.fixture(scope="session")
-def storage_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    process = _start("storage", ["--port", "0"], tmp_path_factory.mktemp("storage"))
-    yield f"http://127.0.0.1:{process.ports['http']}"
-    process.stop()
-
-
 @pytest.fixture(scope="session")
 def service_url(
-    storage_url: str, model_dir: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[str]:
-    arguments = ["--storage_url", storage_url, "--deploy", f"weights:v1={model_dir}"]
-    process = _start("prediction", arguments, tmp_path_factory.mktemp("prediction"))
-    yield f"http://127.0.0.1:{process.ports['http']}"
-    process.stop()
+    storage_url: str, model_dir: Path, start_service: Callable[..., ServiceProcess]
+) -> str:
+    deployed = f"weights:v1={model_dir}"
+    process = start_service("prediction", "--storage_url", storage_url, "--deploy", deployed)
+    return f"http://127.0.0.1:{process.ports['http']}"
 
 
 @pytest.fixture

@@ -76,12 +76,12 @@ def test_a_service_ends_when_its_parent_is_killed(
 ) -> None:
     (tmp_path / "made_service.py").write_text(textwrap.dedent(ANSWERING))
     code = (
-        "import os, pathlib, time\n"
+        "import os, pathlib, threading\n"
         "from tf_dataflow_serving.services.process import ServiceProcess\n"
         f"s = ServiceProcess.start('made', 'made_service', [], "
         f"pathlib.Path({str(tmp_path / 'made.log')!r}), dict(os.environ))\n"
         "print(s.process.pid, flush=True)\n"
-        "time.sleep(60)\n"
+        "threading.Event().wait(60)\n"
     )
     parent = subprocess.Popen(
         [sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE, text=True

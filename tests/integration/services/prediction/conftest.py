@@ -1,8 +1,7 @@
 """The prediction service as a child process, beside the storage service."""
 
-import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -33,32 +32,12 @@ def model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
-def _start(name: str, arguments: list[str], directory: Path) -> ServiceProcess:
-    environment = {key: value for key, value in os.environ.items() if not key.endswith("_HOST")}
-    return ServiceProcess.start(
-        name,
-        f"tf_dataflow_serving.services.{name}",
-        arguments,
-        directory / f"{name}.log",
-        {**environment, "HOME": str(directory), "TF_CPP_MIN_LOG_LEVEL": "2"},
-    )
-
-
-@pytest.fixture(scope="session")
-def storage_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    process = _start("storage", ["--port", "0"], tmp_path_factory.mktemp("storage"))
-    yield f"http://127.0.0.1:{process.ports['http']}"
-    process.stop()
-
-
 @pytest.fixture(scope="session")
 def service(
-    storage_url: str, model_dir: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[ServiceProcess]:
-    arguments = ["--storage_url", storage_url, "--deploy", f"doubler:v1={model_dir}"]
-    process = _start("prediction", arguments, tmp_path_factory.mktemp("prediction"))
-    yield process
-    process.stop()
+    storage_url: str, model_dir: Path, start_service: Callable[..., ServiceProcess]
+) -> ServiceProcess:
+    deployed = f"doubler:v1={model_dir}"
+    return start_service("prediction", "--storage_url", storage_url, "--deploy", deployed)
 
 
 @pytest.fixture(scope="session")

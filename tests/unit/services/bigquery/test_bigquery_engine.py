@@ -162,6 +162,7 @@ def test_a_listed_dict_may_grow() -> None:
         catalog._jobs[(*key, "more")] = 3
     for _ in catalog._jobs.values():
         catalog._jobs[object()] = 4
+    assert len(catalog._jobs) == 8
 
 
 class TestReadSessions:
