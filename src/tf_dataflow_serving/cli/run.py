@@ -51,6 +51,8 @@ def register(commands: Commands) -> None:
     )
     parser.add_argument("--project", "--project_id", help="Google Cloud project")
     parser.add_argument("--json", action="store_true", help="print events as JSON lines")
+    parser.add_argument("--bq-dataset", help="the original's name for --output_table's dataset")
+    parser.add_argument("--bq-table", help="the original's name for --output_table's table")
     flags.add_arguments(parser)
     parser.set_defaults(takes_beam_flags=True)
 

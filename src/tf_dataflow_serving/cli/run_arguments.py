@@ -9,6 +9,7 @@ from tf_dataflow_serving.errors import UsageError
 from tf_dataflow_serving.flags import (
     DEFAULT_BATCH_SIZE,
     DEFAULT_MICRO_BATCH_SIZE,
+    DEFAULT_OUTPUT_TABLE,
     Experiment,
     InferenceType,
     Services,
@@ -19,7 +20,16 @@ from tf_dataflow_serving.resource_names import subscription_path, topic_path
 if TYPE_CHECKING:
     from apache_beam.options.pipeline_options import PipelineOptions
 
-_OWN = ("handler", "command", "takes_beam_flags", "beam_flags", "services", "json")
+_OWN = (
+    "handler",
+    "command",
+    "takes_beam_flags",
+    "beam_flags",
+    "services",
+    "json",
+    "bq_dataset",
+    "bq_table",
+)
 # Their flags are defined by their job servers, not by Beam's options.
 _RUNNERS_WITH_ALL_FLAGS_KNOWN = ("DirectRunner", "DataflowRunner")
 
@@ -85,6 +95,7 @@ def complete(arguments: argparse.Namespace) -> RunArguments:
     values["experiment_type"] = str(experiment)
     values["inference_type"] = str(_inference_type(experiment, values["inference_type"]))
     values["batch_size"] = values["batch_size"] or _batch_size(experiment)
+    values["output_table"] = _output_table(arguments)
     _check_places(experiment, values)
     services = _services(arguments.services, arguments.runner)
     return RunArguments(services, arguments.json, values, arguments.beam_flags)
@@ -104,6 +115,14 @@ def _batch_size(experiment: Experiment) -> int:
     if experiment is Experiment.STREAM_MICRO_BATCHES:
         return DEFAULT_MICRO_BATCH_SIZE
     return 1 if experiment is Experiment.STREAM else DEFAULT_BATCH_SIZE
+
+
+def _output_table(arguments: argparse.Namespace) -> str:
+    """Return the table, which may also be named by the original's two flags."""
+    if arguments.bq_dataset is None and arguments.bq_table is None:
+        return str(arguments.output_table)
+    dataset, table = DEFAULT_OUTPUT_TABLE.split(".")
+    return f"{arguments.bq_dataset or dataset}.{arguments.bq_table or table}"
 
 
 def _check_places(experiment: Experiment, values: Mapping[str, Any]) -> None:

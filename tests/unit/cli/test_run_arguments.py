@@ -14,6 +14,8 @@ def arguments(
 ) -> RunArguments:
     parser = argparse.ArgumentParser()
     flags.add_arguments(parser)
+    parser.add_argument("--bq-dataset")
+    parser.add_argument("--bq-table")
     parsed, beam_flags = parser.parse_known_args(words)
     return complete(
         argparse.Namespace(
@@ -81,9 +83,11 @@ def test_the_originals_flag_names_are_understood() -> None:
         "--pubsub-topic=t",
         "--pubsub-subscription=s",
         "--window-size=3",
+        "--bq-dataset=playground_ds",
     )
     assert chosen.experiment is Experiment.STREAM_MICRO_BATCHES
     values = chosen.values
+    assert values["output_table"] == "playground_ds.babyweight_estimates"
     assert (values["sample_size"], values["output"], values["batch_seconds"]) == (5, "out", 3.0)
     assert (values["input_topic"], values["input_subscription"]) == ("t", "s")
 
