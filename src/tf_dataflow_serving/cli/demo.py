@@ -52,13 +52,14 @@ def register(commands: Commands) -> None:
 
 
 def _demo(arguments: argparse.Namespace) -> int:
+    start = time.monotonic()
+    # First of all: the others import it too.
+    start_tensorflow()
     from tf_dataflow_serving.cli.session import SAMPLE_SEED, activate, fresh_stack
     from tf_dataflow_serving.experiments.demo import Demo, Sizes
     from tf_dataflow_serving.experiments.matrix import COMBINATIONS
     from tf_dataflow_serving.experiments.simulate import Load
 
-    start = time.monotonic()
-    start_tensorflow()
     stream = Load(arguments.messages, arguments.messages_per_second, STREAM_SEED)
     sizes = Sizes(arguments.rows, SAMPLE_SEED, stream)
     console = Console(stderr=True)
