@@ -13,9 +13,9 @@ import orjson
 
 from tf_dataflow_serving.errors import UserError
 from tf_dataflow_serving.runners.result import BatchSizes, RunResult
+from tf_dataflow_serving.services.process import STOP_TIMEOUT_SECONDS, end
 
 RUN_TIMEOUT_SECONDS = 300.0
-STOP_TIMEOUT_SECONDS = 10.0
 
 
 class RunFailed(UserError):
@@ -68,18 +68,7 @@ def started(
         yield RunProcess(process, log)
     finally:
         deadline.cancel()
-        _end(process)
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
-    try:
-        process.wait(STOP_TIMEOUT_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait(STOP_TIMEOUT_SECONDS)
-    assert process.stdout is not None  # noqa: S101 - opened as a pipe above
-    process.stdout.close()
+        end(process)
 
 
 def _result(event: Mapping[str, Any]) -> RunResult:

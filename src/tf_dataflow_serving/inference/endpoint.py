@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from typing import Self
 
 from tf_dataflow_serving.errors import UserError
+from tf_dataflow_serving.flags import DEFAULT_MODEL_NAME, DEFAULT_MODEL_VERSION
 
 PUBLIC_URL = "https://ml.googleapis.com"
-DEFAULT_MODEL = "babyweight_estimator"
-DEFAULT_VERSION = "v1"
 
 
 @dataclass(frozen=True)
@@ -22,8 +21,8 @@ class PredictionEndpoint:
 
     url: str
     project: str
-    model: str = DEFAULT_MODEL
-    version: str | None = DEFAULT_VERSION
+    model: str = DEFAULT_MODEL_NAME
+    version: str | None = DEFAULT_MODEL_VERSION
     signature_name: str | None = None
     timeout: float = 60.0
 

@@ -54,10 +54,10 @@ class ServiceProcess:
         try:
             ports = _read_announcement(process)
         except BaseException:
-            _end(process)
+            end(process)
             raise
         if ports is None:
-            _end(process)
+            end(process)
             raise ServiceFailed(f"{name} did not start:\n{tail(log)}")
         return cls(name, ports, log, process)
 
@@ -73,7 +73,7 @@ class ServiceProcess:
 
     def stop(self) -> None:
         """End the service; a service that does not end in time is killed."""
-        _end(self.process)
+        end(self.process)
 
 
 def tail(log: Path) -> str:
@@ -96,8 +96,8 @@ def _read_announcement(process: subprocess.Popen[bytes]) -> Mapping[str, int] | 
     return ports
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    assert process.stdin is not None and process.stdout is not None  # noqa: S101 - pipes
+def end(process: subprocess.Popen[bytes]) -> None:
+    """End a process and close its pipes; one that does not end in time is killed."""
     process.terminate()
     try:
         process.wait(STOP_TIMEOUT_SECONDS)
@@ -105,5 +105,6 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         process.kill()
         process.wait(STOP_TIMEOUT_SECONDS)
     finally:
-        process.stdin.close()
-        process.stdout.close()
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                pipe.close()
