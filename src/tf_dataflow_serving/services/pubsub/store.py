@@ -1,0 +1,171 @@
+"""What outlives the process, and the interface of whoever keeps it.
+
+The state of a subscription, and of a snapshot of one, is written as a `floor` and a set of
+numbers above it: every message of its topic up to and including the floor is settled, and so
+are those in the set; all others are owed. Messages, topics, subscriptions and snapshots are
+numbered from one counter that only grows, also from one process to the next.
+"""
+
+from collections.abc import Mapping, Sequence, Set
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from tf_dataflow_serving.services.pubsub.message import Message
+from tf_dataflow_serving.services.pubsub.settings import SubscriptionSettings, TopicSettings
+
+
+@dataclass(frozen=True)
+class TopicRecord:
+    """A topic; a deleted one is kept while others still owe its messages."""
+
+    serial: int
+    name: str
+    settings: TopicSettings
+    deleted: bool = False
+
+
+@dataclass(frozen=True)
+class SubscriptionRecord:
+    """A subscription to the topic with the serial `topic`."""
+
+    serial: int
+    name: str
+    topic: int
+    settings: SubscriptionSettings
+    detached: bool = False
+
+
+@dataclass(frozen=True)
+class SnapshotRecord:
+    """A snapshot of messages of the topic with the serial `topic`.
+
+    `expire_time` is in nanoseconds since the Unix epoch.
+    """
+
+    serial: int
+    name: str
+    topic: int
+    expire_time: int
+    labels: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class AckState:
+    """Which messages are settled: those up to `floor`, and those in `acknowledged`."""
+
+    floor: int
+    acknowledged: Set[int] = frozenset()
+
+
+@dataclass(frozen=True)
+class StoredState:
+    """Everything that a store holds; messages by the serial of their topic, in order."""
+
+    topics: Sequence[TopicRecord] = ()
+    messages: Mapping[int, Sequence[Message]] = field(default_factory=dict)
+    subscriptions: Sequence[tuple[SubscriptionRecord, AckState]] = ()
+    snapshots: Sequence[tuple[SnapshotRecord, AckState]] = ()
+
+
+class Store(Protocol):
+    """Keeps changes; when a method, or the outermost transaction, ends, they are kept.
+
+    Every method raises StorageFailed, and then has changed nothing.
+    """
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """Keep all changes made in this context, or none; may be nested."""
+
+    def load(self) -> StoredState:
+        """Return what was kept before."""
+
+    def save_topic(self, record: TopicRecord) -> None:
+        """Add a topic or replace its record."""
+
+    def append(self, topic: int, messages: Sequence[Message]) -> None:
+        """Add messages to a topic."""
+
+    def delete_messages(self, topic: int, before: int) -> None:
+        """Forget the messages of a topic with a lower number than `before`."""
+
+    def save_subscription(self, record: SubscriptionRecord) -> None:
+        """Replace the record of a subscription."""
+
+    def add_subscription(self, record: SubscriptionRecord, floor: int) -> None:
+        """Add a subscription."""
+
+    def delete_subscription(self, serial: int) -> None:
+        """Forget a subscription and its state."""
+
+    def acknowledge(self, subscription: int, sequences: Sequence[int]) -> None:
+        """Settle messages above the subscription's floor."""
+
+    def raise_floor(self, subscription: int, floor: int) -> None:
+        """Settle all messages up to `floor`, which is not below the present one."""
+
+    def seek(self, subscription: int, floor: int, replay_from: int) -> None:
+        """Set the floor, to a lower number too, and owe all messages from `replay_from` on."""
+
+    def seek_to_snapshot(self, subscription: int, snapshot: int) -> None:
+        """Replace the state of a subscription by a snapshot's."""
+
+    def add_snapshot(self, record: SnapshotRecord, subscription: int) -> None:
+        """Add a snapshot with the present state of a subscription."""
+
+    def save_snapshot(self, record: SnapshotRecord) -> None:
+        """Replace the record of a snapshot."""
+
+    def delete_snapshot(self, serial: int) -> None:
+        """Forget a snapshot and its state."""
+
+
+class MemoryOnly:
+    """The store of an emulator that keeps nothing."""
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """Do nothing around the changes."""
+        return nullcontext()
+
+    def load(self) -> StoredState:
+        """Return nothing."""
+        return StoredState()
+
+    def save_topic(self, record: TopicRecord) -> None:
+        """Forget it."""
+
+    def append(self, topic: int, messages: Sequence[Message]) -> None:
+        """Forget it."""
+
+    def delete_messages(self, topic: int, before: int) -> None:
+        """Forget it."""
+
+    def save_subscription(self, record: SubscriptionRecord) -> None:
+        """Forget it."""
+
+    def add_subscription(self, record: SubscriptionRecord, floor: int) -> None:
+        """Forget it."""
+
+    def delete_subscription(self, serial: int) -> None:
+        """Forget it."""
+
+    def acknowledge(self, subscription: int, sequences: Sequence[int]) -> None:
+        """Forget it."""
+
+    def raise_floor(self, subscription: int, floor: int) -> None:
+        """Forget it."""
+
+    def seek(self, subscription: int, floor: int, replay_from: int) -> None:
+        """Forget it."""
+
+    def seek_to_snapshot(self, subscription: int, snapshot: int) -> None:
+        """Forget it."""
+
+    def add_snapshot(self, record: SnapshotRecord, subscription: int) -> None:
+        """Forget it."""
+
+    def save_snapshot(self, record: SnapshotRecord) -> None:
+        """Forget it."""
+
+    def delete_snapshot(self, serial: int) -> None:
+        """Forget it."""
