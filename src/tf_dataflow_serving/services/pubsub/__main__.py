@@ -1,16 +1,57 @@
 """Runs the emulator as a child process: `python -m ... --port 0`."""
 
 import argparse
+from pathlib import Path
 
 from tf_dataflow_serving.services import child
+from tf_dataflow_serving.services.pubsub.journal import DEFAULT_CAPACITY
 from tf_dataflow_serving.services.pubsub.server import serve
 
 
 def main() -> None:
     """Parse the command line and serve until told to stop."""
+    options = _parser().parse_args()
+    child.run(
+        serve(
+            port=options.port,
+            control_port=options.control_port,
+            journal_messages=options.journal_messages,
+            seed=options.seed,
+            data_dir=options.data_dir,
+        )
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description="Pub/Sub emulator")
     parser.add_argument("--port", type=int, default=0, help="0 chooses a free one")
-    child.run(serve(parser.parse_args().port))
+    parser.add_argument(
+        "--control_port", type=int, default=0, help="of the control endpoint; 0 chooses a free one"
+    )
+    parser.add_argument(
+        "--journal_messages",
+        type=_not_negative,
+        default=DEFAULT_CAPACITY,
+        metavar="N",
+        help="how many messages the control endpoint remembers (%(default)s)",
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, help="of the chance by which injected faults strike"
+    )
+    parser.add_argument(
+        "--data_dir",
+        type=Path,
+        metavar="DIR",
+        help="keep topics, subscriptions, messages and snapshots here; without it in memory only",
+    )
+    return parser
+
+
+def _not_negative(text: str) -> int:
+    number = int(text)
+    if number < 0:
+        raise argparse.ArgumentTypeError(f"{text} is less than 0")
+    return number
 
 
 if __name__ == "__main__":

@@ -1,36 +1,76 @@
 """What a subscription has still to deliver, and what it has delivered without an answer."""
 
 import math
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
 from tf_dataflow_serving.services.pubsub.consumer import Consumer
 from tf_dataflow_serving.services.pubsub.delivery import Delivery
 from tf_dataflow_serving.services.pubsub.filter import Filter
 from tf_dataflow_serving.services.pubsub.log import Log, Reader
+from tf_dataflow_serving.services.pubsub.message import Message
+from tf_dataflow_serving.services.pubsub.settings import RetryPolicy
 from tf_dataflow_serving.services.pubsub.timetable import Timetable
 from tf_dataflow_serving.services.pubsub.waiting import Waiting
 
-READS_PER_TURN = 10_000
+STEPS_PER_TURN = 10_000
 """Messages that one `take` passes at most: others must not wait for a long skip."""
+
+Forward = Callable[[Delivery], bool]
+"""Moves a message that came back to its dead-letter topic, if it must go there."""
+
+
+class Position(NamedTuple):
+    """What a subscription owes: messages read before, and all that `reader` has not read."""
+
+    owed: tuple[Message, ...]
+    reader: Reader
+
+    @property
+    def floor(self) -> int:
+        """The highest sequence up to which nothing is owed."""
+        return (self.owed[0].sequence if self.owed else self.reader.next_sequence) - 1
+
+
+class BacklogSize(NamedTuple):
+    """Numbers of messages: all that are not acknowledged, and those of them that are leased."""
+
+    unacknowledged: int
+    out: int
 
 
 class Backlog:
     """The unacknowledged messages of one subscription.
 
-    A message is in one of three places: in the topic's log, not read yet; waiting, for its
-    turn or since it came back; or out, held by a consumer under a lease.
+    A message is in one of four places: in the topic's log, not read yet; waiting, for its
+    turn or since it came back; out, held by a consumer under a lease; or delayed by the retry
+    policy. Messages that were published before `oldest` are dropped when they are met.
     """
 
     def __init__(
-        self, log: Log, leases: Timetable[Delivery], waiting: Waiting, accepts: Filter
+        self,
+        reader: Reader,
+        times: Timetable[Delivery],
+        waiting: Waiting,
+        accepts: Filter,
     ) -> None:
-        self._reader = Reader(log)
-        self._leases = leases
+        self.retry_policy: RetryPolicy | None = None
+        self.forward: Forward = _keep
+        self.oldest = 0
+        self._reader = reader
+        self._times = times
         self._waiting = waiting
         self._accepts = accepts
-        self._delivered: dict[int, Delivery] = {}
+        # By sequence, in the order of the log: what was read and is not settled.
+        self._unsettled: dict[int, Delivery] = {}
         self._consumers: dict[Consumer, None] = {}
         self._new_first = False
-        self._reads_left = 0
+        self._steps_left = 0
+
+    @property
+    def has_consumers(self) -> bool:
+        """Tell whether anybody receives now."""
+        return bool(self._consumers)
 
     def attach(self, consumer: Consumer) -> None:
         """Wake this consumer from now on when messages are available."""
@@ -49,16 +89,19 @@ class Backlog:
             del self._consumers[first]
             self._consumers[first] = None
 
-    def take(self, consumer: Consumer, deadline: int, max_bytes: int) -> list[Delivery]:
+    def take(
+        self, consumer: Consumer, deadline: int, max_bytes: int, leases: Iterable[int]
+    ) -> list[Delivery]:
         """Lease messages to a consumer until `deadline`, as many as it has room for.
 
         With several consumers each gets a fair share at a time. The sum of their encoded
-        sizes stays within `max_bytes`, but a message that is larger comes alone.
+        sizes stays within `max_bytes`, but a message that is larger comes alone. Every lease
+        takes its number from `leases`.
         """
         taken: list[Delivery] = []
-        bytes_left, share = max_bytes, self._share()
+        numbers, bytes_left, share = iter(leases), max_bytes, self._share()
         self._waiting.begin_run()
-        self._reads_left = READS_PER_TURN
+        self._steps_left = STEPS_PER_TURN
         while len(taken) < share and consumer.has_room():
             delivery = self._next()
             if delivery is None:
@@ -67,52 +110,110 @@ class Backlog:
             if bytes_left < 0 and taken:
                 self._hold_back(delivery)
                 break
-            self._lease(delivery, consumer, deadline)
+            self._lease(delivery, consumer, deadline, next(numbers))
             taken.append(delivery)
-        if not self._reads_left:
+        if self._steps_left <= 0:
             consumer.wake()
         return taken
 
-    def acknowledge(self, sequence: int) -> None:
-        """Forget a message that was delivered; one already acknowledged is no error."""
-        delivery = self._delivered.pop(sequence, None)
-        if delivery is None:
-            return
-        delivery.settled = True
+    def find(self, sequence: int) -> Delivery | None:
+        """Return a message that was handed out and is not settled."""
+        delivery = self._unsettled.get(sequence)
+        return delivery if delivery is not None and delivery.attempt else None
+
+    def acknowledge(self, delivery: Delivery) -> None:
+        """Forget a message that is not settled."""
+        delivery.acknowledged = True
+        self._settle(delivery)
+
+    def extend(self, delivery: Delivery, deadline: int) -> None:
+        """Move the end of a lease that runs."""
+        delivery.extensions += 1
+        self._times.set(delivery, deadline)
+
+    def take_back(self, delivery: Delivery, now: int) -> None:
+        """End a lease that runs: the message is delivered again, or is a dead letter."""
         self._end_lease(delivery)
-        if self._waiting.settle(delivery):
-            self.wake_consumers()
+        delivery.returns += 1
+        if self.forward(delivery):
+            self._settle(delivery)
+        elif self.retry_policy is not None:
+            self._delay(delivery, now + self.retry_policy.backoff(delivery.returns))
+        else:
+            self._make_available(delivery)
 
-    def extend(self, sequence: int, attempt: int, deadline: int) -> None:
-        """Move the end of a lease; without effect if this attempt's lease has ended."""
-        delivery = self._out(sequence, attempt)
-        if delivery is not None:
-            self._leases.set(delivery, deadline)
-
-    def release(self, sequence: int, attempt: int) -> None:
-        """Make a message available at once; without effect if the lease has ended."""
-        delivery = self._out(sequence, attempt)
-        if delivery is not None:
-            self.expire(delivery)
-
-    def expire(self, delivery: Delivery) -> None:
-        """End a lease and make its message available; without effect if it has ended."""
+    def due(self, delivery: Delivery, now: int) -> None:
+        """End the lease of a message, or the delay of one that has none."""
         if delivery.holder is None:
-            return
-        self._end_lease(delivery)
-        for void in self._waiting.put_back(delivery):
-            self._end_lease(void)
+            self._make_available(delivery)
+        else:
+            self.take_back(delivery, now)
+
+    def position(self) -> Position:
+        """Return what is owed now."""
+        owed = tuple(delivery.message for delivery in self._unsettled.values())
+        return Position(owed, self._reader.copy())
+
+    def floor(self) -> int:
+        """Return the highest sequence up to which nothing is owed."""
+        return next(iter(self._unsettled), self._reader.next_sequence) - 1
+
+    def rewound(self, time: int, history: Reader | None) -> Position:
+        """Return what is owed if just what was published from `time` on is.
+
+        Messages that were settled are among them as far as `history` has them.
+        """
+        back = history is not None and history.is_before(self._reader)
+        reader = (history if back and history is not None else self._reader).copy()
+        first = reader.next_sequence
+        owed = tuple(
+            delivery.message
+            for delivery in self._unsettled.values()
+            if delivery.message.sequence < first and delivery.message.publish_time >= time
+        )
+        reader.pass_older(time)
+        return Position(owed, reader)
+
+    def reset(self, position: Position) -> None:
+        """Owe from now on what `position` says; all leases end."""
+        for delivery in self._unsettled.values():
+            delivery.settled = True
+            self._end_lease(delivery)
+        self._unsettled.clear()
+        self._waiting.clear()
+        self._reader = position.reader.copy()
+        for message in position.owed:
+            if self._accepts(message.content.attributes):
+                self._waiting.restore(self._admit(message))
         self.wake_consumers()
 
     def clear(self) -> None:
         """Drop all messages, end all leases and receive nothing from now on."""
-        for delivery in self._delivered.values():
-            delivery.settled = True
-            self._end_lease(delivery)
-        self._delivered.clear()
         # A reader that stood still would keep all that is published after it.
-        self._reader = Reader(Log())
-        self._waiting.clear()
+        self.reset(Position((), Reader(Log())))
+
+    def drop_old(self) -> None:
+        """Drop messages that are too old from the front; leased ones stay."""
+        old: list[Delivery] = []
+        for delivery in self._unsettled.values():
+            if delivery.message.publish_time >= self.oldest or len(old) == STEPS_PER_TURN:
+                break
+            if delivery.holder is None:
+                old.append(delivery)
+        for delivery in old:
+            self._settle(delivery)
+        self._reader.pass_older(self.oldest)
+
+    def is_empty(self) -> bool:
+        """Tell whether everything is acknowledged."""
+        self.drop_old()
+        return not self._unsettled and not any(map(self._wants, self._reader))
+
+    def size(self) -> BacklogSize:
+        """Count the messages."""
+        self.drop_old()
+        out = sum(delivery.holder is not None for delivery in self._unsettled.values())
+        return BacklogSize(len(self._unsettled) + sum(map(self._wants, self._reader)), out)
 
     def _share(self) -> int:
         """Return an equal part, at least 1, of what is available to the consumers with room."""
@@ -121,6 +222,14 @@ class Backlog:
         return max(1, math.ceil(available / max(1, consumers)))
 
     def _next(self) -> Delivery | None:
+        while self._steps_left > 0 and (delivery := self._candidate()) is not None:
+            if delivery.message.publish_time >= self.oldest:
+                return delivery
+            self._steps_left -= 1
+            self._settle(delivery)
+        return None
+
+    def _candidate(self) -> Delivery | None:
         # New messages and those that came back take turns: neither may starve the other.
         self._new_first = not self._new_first
         if self._new_first:
@@ -133,30 +242,53 @@ class Backlog:
         self._new_first = True
 
     def _read(self) -> Delivery | None:
-        while self._reads_left and (message := self._reader.read()) is not None:
-            self._reads_left -= 1
-            if self._accepts(message.content.attributes):
-                delivery = Delivery(message, self)
+        while self._steps_left > 0 and (message := self._reader.read()) is not None:
+            self._steps_left -= 1
+            if self._wants(message):
+                delivery = self._admit(message)
                 if self._waiting.admit(delivery):
                     return delivery
         return None
 
-    def _lease(self, delivery: Delivery, consumer: Consumer, deadline: int) -> None:
+    def _wants(self, message: Message) -> bool:
+        return message.publish_time >= self.oldest and self._accepts(message.content.attributes)
+
+    def _admit(self, message: Message) -> Delivery:
+        delivery = self._unsettled[message.sequence] = Delivery(message, self)
+        return delivery
+
+    def _lease(self, delivery: Delivery, consumer: Consumer, deadline: int, number: int) -> None:
         delivery.attempt += 1
+        delivery.lease = number
         delivery.holder = consumer
         consumer.hold(delivery.size)
-        self._delivered[delivery.message.sequence] = delivery
-        self._leases.set(delivery, deadline)
+        self._times.set(delivery, deadline)
+
+    def _delay(self, delivery: Delivery, until: int) -> None:
+        for void in self._waiting.recall(delivery):
+            self._end_lease(void)
+        self._times.set(delivery, until)
+
+    def _make_available(self, delivery: Delivery) -> None:
+        for void in self._waiting.put_back(delivery):
+            self._end_lease(void)
+        self.wake_consumers()
+
+    def _settle(self, delivery: Delivery) -> None:
+        del self._unsettled[delivery.message.sequence]
+        delivery.settled = True
+        self._end_lease(delivery)
+        if self._waiting.settle(delivery):
+            self.wake_consumers()
 
     def _end_lease(self, delivery: Delivery) -> None:
+        """End the lease, or the delay, of a message that may have one."""
+        self._times.discard(delivery)
         holder, delivery.holder = delivery.holder, None
         if holder is not None:
-            self._leases.discard(delivery)
             holder.release(delivery.size)
 
-    def _out(self, sequence: int, attempt: int) -> Delivery | None:
-        """Return a delivery whose lease, granted by this attempt, still runs."""
-        delivery = self._delivered.get(sequence)
-        if delivery is None or delivery.holder is None or delivery.attempt != attempt:
-            return None
-        return delivery
+
+def _keep(delivery: Delivery) -> bool:  # noqa: ARG001 - a Forward
+    """The dead-letter topic of a subscription that has none."""
+    return False

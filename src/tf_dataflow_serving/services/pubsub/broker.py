@@ -1,17 +1,34 @@
 """Moves messages from publishers to consumers."""
 
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import count
 
+from tf_dataflow_serving.services.pubsub.backlog import Position
 from tf_dataflow_serving.services.pubsub.catalog import Catalog
 from tf_dataflow_serving.services.pubsub.clock import SECOND, Clock
 from tf_dataflow_serving.services.pubsub.consumer import Consumer, FlowLimits
+from tf_dataflow_serving.services.pubsub.dead_letters import dead_letter, is_dead
 from tf_dataflow_serving.services.pubsub.deadlines import check_extension
 from tf_dataflow_serving.services.pubsub.delivery import Delivered, Delivery
+from tf_dataflow_serving.services.pubsub.errors import (
+    FailedPrecondition,
+    InvalidAckIds,
+    NotFound,
+    StorageFailed,
+)
+from tf_dataflow_serving.services.pubsub.journal import Journal
+from tf_dataflow_serving.services.pubsub.log import Reader
 from tf_dataflow_serving.services.pubsub.message import Draft, Message, check_publication
-from tf_dataflow_serving.services.pubsub.resources import Subscription
+from tf_dataflow_serving.services.pubsub.resources import Subscription, Topic
+from tf_dataflow_serving.services.pubsub.restoring import restore
+from tf_dataflow_serving.services.pubsub.serials import Serials
+from tf_dataflow_serving.services.pubsub.snapshots import Snapshots
+from tf_dataflow_serving.services.pubsub.store import MemoryOnly, Store
 from tf_dataflow_serving.services.pubsub.timetable import Timetable, Wake
+from tf_dataflow_serving.services.pubsub.upkeep import Upkeep
+
+_log = logging.getLogger(__name__)
 
 LEASE_RESOLUTION = SECOND // 10
 EXPIRED_PER_TURN = 1_000
@@ -20,26 +37,37 @@ DELIVERED_BYTES = 4_000_000
 
 
 class Broker:
-    """Publish, deliver, acknowledge.
+    """Publish, deliver, acknowledge, seek.
 
     Synchronous and for one thread. It never waits: consumers are woken when messages may be
-    available, and `wake_timer` is called when `next_expiry` became earlier.
+    available, and `wake_timer` is called when `next_due` became earlier. What it answers with
+    success is in the store; when the store fails, nothing has changed.
     """
 
-    def __init__(self, clock: Clock, wake_timer: Wake) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        wake_timer: Wake,
+        store: Store | None = None,
+        journal: Journal | None = None,
+    ) -> None:
         self._clock = clock
-        self._leases: Timetable[Delivery] = Timetable(LEASE_RESOLUTION, wake_timer)
-        self._sequences = count(1)
-        self.catalog = Catalog(self._leases)
+        self._store = store or MemoryOnly()
+        self._times: Timetable[Delivery] = Timetable(LEASE_RESOLUTION, wake_timer)
+        self._serials = Serials(clock())
+        self._watchers: list[Wake] = []
+        self.journal = journal or Journal(capacity=0)
+        self.catalog = Catalog(clock, self._serials, self._store, self._times, self._bury)
+        self.catalog.on_removal = self._tell_watchers
+        self.snapshots = Snapshots(clock, self._serials, self._store)
+        restore(self._store.load(), self.catalog, self.snapshots, self._serials)
+        self._upkeep = Upkeep(clock, self.catalog, self.snapshots, self._store)
 
     def publish(self, topic_name: str, drafts: Sequence[Draft]) -> list[str]:
         """Publish messages and return their IDs; all of them or, with an error, none."""
         topic = self.catalog.topic(topic_name)
         check_publication(drafts)
-        now = self._clock()
-        messages = [Message(next(self._sequences), now, draft) for draft in drafts]
-        topic.append(messages)
-        return [message.message_id for message in messages]
+        return [message.message_id for message in self._append(topic, drafts)]
 
     @contextmanager
     def receive(self, subscription_name: str, flow: FlowLimits, wake: Wake) -> Iterator["Receiver"]:
@@ -51,52 +79,176 @@ class Broker:
         consumer = Consumer(flow, wake)
         subscription.backlog.attach(consumer)
         try:
-            yield Receiver(subscription, consumer, self._clock)
+            yield Receiver(subscription, consumer, self._clock, self._serials, self.journal)
         finally:
             subscription.backlog.detach(consumer)
 
     def acknowledge(self, subscription_name: str, ack_ids: Iterable[str]) -> None:
-        """Acknowledge deliveries, expired ones too; none if one of the IDs is malformed."""
-        subscription = self.catalog.subscription(subscription_name)
-        for ack_id in [subscription.parse_ack_id(text) for text in ack_ids]:
-            subscription.backlog.acknowledge(ack_id.sequence)
+        """Acknowledge deliveries, expired ones too; none if one of the IDs is malformed.
+
+        With exactly-once delivery it raises InvalidAckIds for those that have expired; the
+        others are acknowledged all the same.
+        """
+        subscription = self._used(subscription_name)
+        find = subscription.finder()
+        found: dict[int, Delivery] = {}
+        refused: list[str] = []
+        for text, ack_id in [(text, subscription.parse_ack_id(text)) for text in ack_ids]:
+            delivery = find(ack_id)
+            if delivery is None:
+                refused.append(text)
+            else:
+                found[ack_id.sequence] = delivery
+        self._store.acknowledge(subscription.serial, list(found))
+        for delivery in found.values():
+            subscription.backlog.acknowledge(delivery)
+        self._tell_watchers()
+        _check_refused(subscription, refused)
 
     def modify_ack_deadlines(
         self, subscription_name: str, changes: Iterable[tuple[str, int]]
     ) -> None:
         """Set the time left, in seconds from now, of leases by ack ID; 0 gives back.
 
-        Leases that have ended stay so. Nothing is done if one of the values is invalid.
+        Leases that have ended stay so; with exactly-once delivery it then raises
+        InvalidAckIds. Nothing is done if one of the values is invalid.
         """
-        subscription = self.catalog.subscription(subscription_name)
+        subscription = self._used(subscription_name)
         parsed = []
         for text, seconds in changes:
             check_extension(seconds)
-            parsed.append((subscription.parse_ack_id(text), seconds))
+            parsed.append((text, subscription.parse_ack_id(text), seconds))
         now = self._clock()
-        for (_, sequence, attempt), seconds in parsed:
-            if seconds:
-                subscription.backlog.extend(sequence, attempt, now + seconds * SECOND)
+        refused: list[str] = []
+        for text, ack_id, seconds in parsed:
+            delivery = subscription.find_leased(ack_id)
+            if delivery is None:
+                refused.append(text)
+            elif seconds:
+                subscription.backlog.extend(delivery, now + seconds * SECOND)
             else:
-                subscription.backlog.release(sequence, attempt)
+                subscription.backlog.take_back(delivery, now)
+        self._tell_watchers()
+        _check_refused(subscription, refused)
 
-    def expire_leases(self) -> None:
-        """End some of the leases that are over; `next_expiry` tells whether there are more."""
-        for delivery in self._leases.pop_due(self._clock(), EXPIRED_PER_TURN):
-            delivery.owner.expire(delivery)
+    def seek_to_time(self, subscription_name: str, time: int) -> None:
+        """Settle what was published before `time`, and owe all that is retained from then on.
 
-    def next_expiry(self) -> int | None:
-        """Return the time, on the broker's clock, when a lease is over; None without leases."""
-        return self._leases.next_due()
+        `time` is in nanoseconds since the Unix epoch. All leases of the subscription end.
+        """
+        subscription = self._used(subscription_name)
+        subscription.check_attached()
+        subscription.topic.forget_old(self._clock())
+        subscription.forget_old(self._clock())
+        self._move(subscription, subscription.rewound(time))
+
+    def seek_to_snapshot(self, subscription_name: str, snapshot_name: str) -> None:
+        """Owe what the snapshot holds, and what was published after it; all leases end.
+
+        Raises FailedPrecondition for a snapshot of another topic.
+        """
+        subscription = self._used(subscription_name)
+        subscription.check_attached()
+        snapshot = self.snapshots.get(snapshot_name)
+        if snapshot.topic is not subscription.topic:
+            raise FailedPrecondition(
+                f"The snapshot is not of the subscription's topic (resource={snapshot_name})."
+            )
+        self._store.seek_to_snapshot(subscription.serial, snapshot.record.serial)
+        subscription.backlog.reset(snapshot.position)
+        self._tell_watchers()
+
+    def clear(self, subscription_name: str | None = None) -> None:
+        """Drop the backlog of a subscription; without a name every backlog, and the journal."""
+        if subscription_name is not None:
+            self._drop_backlog(self.catalog.subscription(subscription_name))
+            return
+        for subscription in self.catalog.all_subscriptions():
+            self._drop_backlog(subscription)
+        self.journal.clear()
+
+    @contextmanager
+    def watch(self, wake: Wake) -> Iterator[None]:
+        """Call `wake` after whatever may have emptied a backlog, as long as the context lasts."""
+        self._watchers.append(wake)
+        try:
+            yield
+        finally:
+            self._watchers.remove(wake)
+
+    def run_due(self) -> None:
+        """Do some of what is due; `next_due` tells whether there is more."""
+        now = self._clock()
+        for delivery in self._times.pop_due(now, EXPIRED_PER_TURN):
+            delivery.owner.due(delivery, now)
+        if self._upkeep.next_due <= now:
+            self._upkeep.run()
+        self._tell_watchers()
+
+    def next_due(self) -> int:
+        """Return the time, on the broker's clock, at which something is to be done."""
+        due = self._times.next_due()
+        return self._upkeep.next_due if due is None else min(due, self._upkeep.next_due)
+
+    def _used(self, subscription_name: str) -> Subscription:
+        subscription = self.catalog.subscription(subscription_name)
+        subscription.active_at = self._clock()
+        return subscription
+
+    def _append(self, topic: Topic, drafts: Sequence[Draft]) -> list[Message]:
+        now = self._clock()
+        messages = [Message(next(self._serials), now, draft) for draft in drafts]
+        self._store.append(topic.serial, messages)
+        self.journal.published(topic.name, messages)
+        topic.append(messages)
+        return messages
+
+    def _bury(self, subscription: Subscription, delivery: Delivery) -> bool:
+        """Publish a dead letter to its topic; while there is none, it is delivered again."""
+        policy = subscription.settings.dead_letter_policy
+        if policy is None or not is_dead(delivery, policy):
+            return False
+        try:
+            topic = self.catalog.topic(policy.topic)
+            with self._store.transaction():
+                self._append(topic, [dead_letter(subscription.name, delivery)])
+                self._store.acknowledge(subscription.serial, [delivery.message.sequence])
+        except (NotFound, StorageFailed) as error:
+            _log.warning("dead letter of %s stays: %s", subscription.name, error)
+            return False
+        return True
+
+    def _drop_backlog(self, subscription: Subscription) -> None:
+        if not subscription.detached:
+            self._move(subscription, Position((), Reader(subscription.topic.log)))
+
+    def _move(self, subscription: Subscription, position: Position) -> None:
+        replay_from = position.reader.next_sequence
+        self._store.seek(subscription.serial, position.floor, replay_from)
+        subscription.backlog.reset(position)
+        self._tell_watchers()
+
+    def _tell_watchers(self) -> None:
+        for wake in self._watchers:
+            wake()
 
 
 class Receiver:
     """One consumer's access to a subscription."""
 
-    def __init__(self, subscription: Subscription, consumer: Consumer, clock: Clock) -> None:
+    def __init__(
+        self,
+        subscription: Subscription,
+        consumer: Consumer,
+        clock: Clock,
+        serials: Serials,
+        journal: Journal,
+    ) -> None:
         self.subscription = subscription
         self._consumer = consumer
         self._clock = clock
+        self._serials = serials
+        self._journal = journal
 
     def take(self, ack_deadline_seconds: int | None = None) -> list[Delivered]:
         """Lease what is available, for the subscription's ack deadline or the given one.
@@ -105,5 +257,18 @@ class Receiver:
         """
         if ack_deadline_seconds is None:
             ack_deadline_seconds = self.subscription.settings.ack_deadline_seconds
-        deadline = self._clock() + ack_deadline_seconds * SECOND
-        return self.subscription.take(self._consumer, deadline, DELIVERED_BYTES)
+        now = self._clock()
+        deadline = now + ack_deadline_seconds * SECOND
+        self.subscription.use(now)
+        taken = self.subscription.backlog.take(
+            self._consumer, deadline, DELIVERED_BYTES, self._serials
+        )
+        for delivery in taken:
+            if delivery.attempt == 1:
+                self._journal.delivered(self.subscription.name, delivery)
+        return [self.subscription.delivered(delivery) for delivery in taken]
+
+
+def _check_refused(subscription: Subscription, refused: Sequence[str]) -> None:
+    if refused and subscription.settings.enable_exactly_once_delivery:
+        raise InvalidAckIds(refused)

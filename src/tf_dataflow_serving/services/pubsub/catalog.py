@@ -1,45 +1,68 @@
 """The topics and subscriptions that exist, by name."""
 
-from collections.abc import Mapping
-from itertools import count
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TypeVar
 
 from tf_dataflow_serving.services.pubsub import names
 from tf_dataflow_serving.services.pubsub.backlog import Backlog
-from tf_dataflow_serving.services.pubsub.deadlines import check_ack_deadline
+from tf_dataflow_serving.services.pubsub.clock import Clock
 from tf_dataflow_serving.services.pubsub.delivery import Delivery
 from tf_dataflow_serving.services.pubsub.errors import AlreadyExists, NotFound
 from tf_dataflow_serving.services.pubsub.filter import parse_filter
-from tf_dataflow_serving.services.pubsub.resources import (
-    Subscription,
-    SubscriptionSettings,
-    Topic,
-    TopicSettings,
-)
-from tf_dataflow_serving.services.pubsub.timetable import Timetable
+from tf_dataflow_serving.services.pubsub.log import Reader
+from tf_dataflow_serving.services.pubsub.resources import Subscription, Topic
+from tf_dataflow_serving.services.pubsub.serials import Serials
+from tf_dataflow_serving.services.pubsub.settings import SubscriptionSettings, TopicSettings
+from tf_dataflow_serving.services.pubsub.store import Store, SubscriptionRecord, TopicRecord
+from tf_dataflow_serving.services.pubsub.timetable import Timetable, Wake
 from tf_dataflow_serving.services.pubsub.waiting import OrderedWaiting, UnorderedWaiting
 
-Resource = TypeVar("Resource", Topic, Subscription)
+Resource = TypeVar("Resource")
+
+Forward = Callable[[Subscription, Delivery], bool]
+"""Moves a message that came back to its subscription's dead-letter topic, if it must go there."""
 
 
 class Catalog:
     """Creates, finds, changes and deletes topics and subscriptions.
 
     Every method raises InvalidArgument for a malformed name and NotFound for an unknown one.
+    `on_removal` is told when a backlog is gone with its subscription.
     """
 
-    def __init__(self, leases: Timetable[Delivery]) -> None:
-        self._leases = leases
+    def __init__(
+        self,
+        clock: Clock,
+        serials: Serials,
+        store: Store,
+        times: Timetable[Delivery],
+        forward: Forward,
+    ) -> None:
+        self._clock = clock
+        self._serials = serials
+        self._store = store
+        self._times = times
+        self._forward = forward
+        self.on_removal: Wake = _ignore
         self._topics: dict[str, Topic] = {}
         self._subscriptions: dict[str, Subscription] = {}
-        self._serials = count(1)
 
     def create_topic(self, name: str, settings: TopicSettings) -> Topic:
-        """Create a topic; raises AlreadyExists."""
+        """Create a topic; raises AlreadyExists, InvalidArgument for a setting."""
         names.check_topic(name)
         if name in self._topics:
             raise AlreadyExists(name)
-        topic = self._topics[name] = Topic(name, settings)
+        settings.check()
+        record = TopicRecord(next(self._serials), name, settings)
+        self._store.save_topic(record)
+        return self.add_topic(record)
+
+    def add_topic(self, record: TopicRecord) -> Topic:
+        """Take in a topic that is kept already."""
+        topic = Topic(record)
+        if not topic.deleted:
+            self._topics[topic.name] = topic
         return topic
 
     def topic(self, name: str) -> Topic:
@@ -52,14 +75,26 @@ class Catalog:
 
     def topics(self, project: str) -> list[Topic]:
         """Return the topics of `projects/{project}` in the order of their names."""
-        return _of_project(self._topics, project)
+        return of_project(self._topics, project)
+
+    def all_topics(self) -> list[Topic]:
+        """Return the topics of all projects."""
+        return list(self._topics.values())
+
+    def update_topic(self, name: str, settings: TopicSettings) -> Topic:
+        """Change settings."""
+        topic = self.topic(name)
+        settings.check()
+        self._store.save_topic(TopicRecord(topic.serial, name, settings))
+        topic.settings = settings
+        return topic
 
     def delete_topic(self, name: str) -> None:
         """Delete a topic; its subscriptions keep their backlog."""
         topic = self.topic(name)
+        self._store.save_topic(TopicRecord(topic.serial, name, topic.settings, deleted=True))
         del self._topics[name]
-        for subscription in topic.subscriptions.values():
-            subscription.forget_topic()
+        topic.deleted = True
 
     def create_subscription(
         self, name: str, topic_name: str, settings: SubscriptionSettings
@@ -72,10 +107,24 @@ class Catalog:
         topic = self.topic(topic_name)
         if name in self._subscriptions:
             raise AlreadyExists(name)
-        check_ack_deadline(settings.ack_deadline_seconds)
-        backlog = self._backlog(topic, settings)
-        subscription = Subscription(name, next(self._serials), topic, settings, backlog)
-        self._subscriptions[name] = topic.subscriptions[name] = subscription
+        self._check(settings)
+        parse_filter(settings.filter)
+        record = SubscriptionRecord(next(self._serials), name, topic.serial, settings)
+        self._store.add_subscription(record, floor=topic.log.last_sequence)
+        return self.add_subscription(record, topic, Reader(topic.log))
+
+    def add_subscription(
+        self, record: SubscriptionRecord, topic: Topic, reader: Reader
+    ) -> Subscription:
+        """Take in a subscription that is kept already; it owes what `reader` has not read."""
+        settings = record.settings
+        waiting = OrderedWaiting() if settings.enable_message_ordering else UnorderedWaiting()
+        backlog = Backlog(reader, self._times, waiting, parse_filter(settings.filter))
+        subscription = Subscription(record, topic, backlog, self._clock())
+        backlog.forward = partial(self._forward, subscription)
+        self._subscriptions[subscription.name] = subscription
+        if not subscription.detached:
+            topic.subscriptions[subscription.name] = subscription
         return subscription
 
     def subscription(self, name: str) -> Subscription:
@@ -88,38 +137,54 @@ class Catalog:
 
     def subscriptions(self, project: str) -> list[Subscription]:
         """Return the subscriptions of `projects/{project}` in the order of their names."""
-        return _of_project(self._subscriptions, project)
+        return of_project(self._subscriptions, project)
+
+    def all_subscriptions(self) -> list[Subscription]:
+        """Return the subscriptions of all projects."""
+        return list(self._subscriptions.values())
 
     def update_subscription(self, name: str, settings: SubscriptionSettings) -> Subscription:
         """Change settings; leases that run are not touched."""
         subscription = self.subscription(name)
-        check_ack_deadline(settings.ack_deadline_seconds)
+        self._check(settings)
+        record = subscription.record
+        self._store.save_subscription(
+            SubscriptionRecord(record.serial, name, record.topic, settings, record.detached)
+        )
         subscription.settings = settings
         return subscription
 
     def detach_subscription(self, name: str) -> None:
         """Cut a subscription off from its topic; its backlog is lost."""
         subscription = self.subscription(name)
-        self._leave_topic(subscription)
+        record = subscription.record
+        self._store.save_subscription(
+            SubscriptionRecord(record.serial, name, record.topic, record.settings, detached=True)
+        )
+        subscription.topic.subscriptions.pop(name, None)
         subscription.detach()
+        self.on_removal()
 
     def delete_subscription(self, name: str) -> None:
         """Delete a subscription with its backlog."""
         subscription = self.subscription(name)
-        self._leave_topic(subscription)
+        self._store.delete_subscription(subscription.serial)
         del self._subscriptions[name]
+        subscription.topic.subscriptions.pop(name, None)
         subscription.delete()
+        self.on_removal()
 
-    def _backlog(self, topic: Topic, settings: SubscriptionSettings) -> Backlog:
-        waiting = OrderedWaiting() if settings.enable_message_ordering else UnorderedWaiting()
-        return Backlog(topic.log, self._leases, waiting, parse_filter(settings.filter))
-
-    def _leave_topic(self, subscription: Subscription) -> None:
-        topic = self._topics.get(subscription.topic_name)
-        if topic is not None:
-            topic.subscriptions.pop(subscription.name, None)
+    def _check(self, settings: SubscriptionSettings) -> None:
+        settings.check()
+        if settings.dead_letter_policy is not None:
+            self.topic(settings.dead_letter_policy.topic)
 
 
-def _of_project(resources: Mapping[str, Resource], project: str) -> list[Resource]:
+def _ignore() -> None:
+    """Nobody wants to know of removals."""
+
+
+def of_project(resources: Mapping[str, Resource], project: str) -> list[Resource]:
+    """Return the resources of `projects/{project}` in the order of their names."""
     names.check_project(project)
     return [resources[name] for name in sorted(resources) if name.startswith(f"{project}/")]

@@ -1,5 +1,7 @@
 """The messages of a topic, in the order of their publication."""
 
+from collections.abc import Iterator
+
 from tf_dataflow_serving.services.pubsub.message import Message
 
 
@@ -24,6 +26,7 @@ class Log:
     def __init__(self) -> None:
         self.end = Entry()
         self.length = 0
+        self.last_sequence = 0
 
     def append(self, message: Message) -> None:
         """Add a message; it is read by every reader that stands at or before the end."""
@@ -31,6 +34,7 @@ class Log:
         entry.message = message
         entry.next = self.end = Entry()
         self.length += 1
+        self.last_sequence = message.sequence
 
 
 class Reader:
@@ -41,10 +45,29 @@ class Reader:
         self._entry = log.end
         self._passed = log.length
 
+    def __iter__(self) -> Iterator[Message]:
+        """Return the messages after this position, which stays where it is."""
+        entry = self._entry
+        while entry.message is not None and entry.next is not None:
+            yield entry.message
+            entry = entry.next
+
     @property
     def pending(self) -> int:
         """Number of messages between this position and the log's end."""
         return self._log.length - self._passed
+
+    @property
+    def next_sequence(self) -> int:
+        """The lowest sequence that the next message can have, the one it has if it exists."""
+        message = self._entry.message
+        return self._log.last_sequence + 1 if message is None else message.sequence
+
+    def copy(self) -> "Reader":
+        """Return another reader at this position."""
+        twin = Reader(self._log)
+        twin._entry, twin._passed = self._entry, self._passed
+        return twin
 
     def read(self) -> Message | None:
         """Return the next message and pass it; None at the end."""
@@ -53,3 +76,12 @@ class Reader:
             self._entry = self._entry.next
             self._passed += 1
         return message
+
+    def pass_older(self, time: int) -> None:
+        """Pass all messages that were published before `time`."""
+        while (message := self._entry.message) is not None and message.publish_time < time:
+            self.read()
+
+    def is_before(self, other: "Reader") -> bool:
+        """Tell whether this position in the same log comes before the other."""
+        return self._passed < other._passed

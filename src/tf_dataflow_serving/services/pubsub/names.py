@@ -1,7 +1,7 @@
 """Rules for resource names.
 
 Source: cloud.google.com/pubsub/docs/pubsub-basics#resource_names and the comments of
-`Topic.name` and `Subscription.name` in google/pubsub/v1/pubsub.proto.
+`Topic.name`, `Subscription.name` and `CreateSnapshotRequest.name` in google/pubsub/v1/pubsub.proto.
 """
 
 import re
@@ -14,6 +14,7 @@ DELETED_TOPIC = "_deleted-topic_"
 _PROJECT = re.compile(r"projects/[^/]+")
 _IDENTIFIER = r"(?!goog)[A-Za-z][A-Za-z0-9\-_.~+%]{2,254}"
 _TOPIC = re.compile(rf"projects/[^/]+/topics/{_IDENTIFIER}")
+_SNAPSHOT = re.compile(rf"projects/[^/]+/snapshots/{_IDENTIFIER}")
 _SUBSCRIPTION = re.compile(rf"projects/[^/]+/subscriptions/{_IDENTIFIER}")
 
 
@@ -30,6 +31,17 @@ def check_topic(name: str) -> None:
 def check_subscription(name: str) -> None:
     """Raise InvalidArgument unless `name` is a valid full subscription name."""
     _check(_SUBSCRIPTION, name)
+
+
+def check_snapshot(name: str) -> None:
+    """Raise InvalidArgument unless `name` is a valid full snapshot name."""
+    _check(_SNAPSHOT, name)
+
+
+def split(name: str) -> tuple[str, str]:
+    """Return the project and the last part of a full resource name."""
+    _, project, _, identifier = name.split("/")
+    return project, identifier
 
 
 def _check(pattern: re.Pattern[str], name: str) -> None:

@@ -8,12 +8,19 @@ import grpc
 from tf_dataflow_serving.services.pubsub import publisher, subscriber
 from tf_dataflow_serving.services.pubsub.broker import Broker
 from tf_dataflow_serving.services.pubsub.rpc import Unimplemented
+from tf_dataflow_serving.services.pubsub.snapshot_methods import snapshot_methods
+from tf_dataflow_serving.services.pubsub.streaming import streaming_pull
 
 
 def handlers(broker: Broker) -> Sequence[Any]:
     """Return gRPC handlers for every method: those of the broker, a refusal of all others."""
+    subscriber_methods = {
+        **subscriber.methods(broker),
+        **snapshot_methods(broker),
+        "StreamingPull": streaming_pull(broker),
+    }
     return (
         grpc.method_handlers_generic_handler(publisher.SERVICE, publisher.methods(broker)),
-        grpc.method_handlers_generic_handler(subscriber.SERVICE, subscriber.methods(broker)),
+        grpc.method_handlers_generic_handler(subscriber.SERVICE, subscriber_methods),
         Unimplemented(),
     )

@@ -5,7 +5,7 @@ from dataclasses import replace
 from operator import attrgetter
 from typing import Any
 
-from tf_dataflow_serving.services.pubsub import codec, wire
+from tf_dataflow_serving.services.pubsub import codec, resource_codec, wire
 from tf_dataflow_serving.services.pubsub.broker import Broker
 from tf_dataflow_serving.services.pubsub.paging import paginate
 from tf_dataflow_serving.services.pubsub.rpc import unary
@@ -24,6 +24,7 @@ def methods(broker: Broker) -> Mapping[str, Any]:
         "ListTopicSubscriptions": unary(
             publisher.list_topic_subscriptions, wire.ListTopicSubscriptionsRequest
         ),
+        "ListTopicSnapshots": unary(publisher.list_topic_snapshots, wire.ListTopicSnapshotsRequest),
         "DeleteTopic": unary(publisher.delete_topic, wire.DeleteTopicRequest),
         "DetachSubscription": unary(publisher.detach_subscription, wire.DetachSubscriptionRequest),
         "Publish": unary(publisher.publish, wire.PublishRequest),
@@ -36,22 +37,23 @@ class _Publisher:
         self._catalog = broker.catalog
 
     def create_topic(self, request: wire.Proto) -> wire.Proto:
-        settings = codec.topic_settings(request)
-        return codec.encode_topic(self._catalog.create_topic(request.name, settings))
+        settings = resource_codec.topic_settings(request)
+        return resource_codec.encode_topic(self._catalog.create_topic(request.name, settings))
 
     def get_topic(self, request: wire.Proto) -> wire.Proto:
-        return codec.encode_topic(self._catalog.topic(request.topic))
+        return resource_codec.encode_topic(self._catalog.topic(request.topic))
 
     def update_topic(self, request: wire.Proto) -> wire.Proto:
-        topic = self._catalog.topic(request.topic.name)
-        topic.settings = replace(topic.settings, **codec.topic_changes(request))
-        return codec.encode_topic(topic)
+        name = request.topic.name
+        changes = resource_codec.topic_changes(request)
+        settings = replace(self._catalog.topic(name).settings, **changes)
+        return resource_codec.encode_topic(self._catalog.update_topic(name, settings))
 
     def list_topics(self, request: wire.Proto) -> wire.Proto:
         topics = self._catalog.topics(request.project)
         page = paginate(topics, attrgetter("name"), request.page_size, request.page_token)
         return wire.ListTopicsResponse(
-            topics=map(codec.encode_topic, page.items), next_page_token=page.next_token
+            topics=map(resource_codec.encode_topic, page.items), next_page_token=page.next_token
         )
 
     def list_topic_subscriptions(self, request: wire.Proto) -> wire.Proto:
@@ -59,6 +61,14 @@ class _Publisher:
         page = paginate(names, str, request.page_size, request.page_token)
         return wire.ListTopicSubscriptionsResponse(
             subscriptions=page.items, next_page_token=page.next_token
+        )
+
+    def list_topic_snapshots(self, request: wire.Proto) -> wire.Proto:
+        snapshots = self._broker.snapshots.of_topic(self._catalog.topic(request.topic))
+        names = [snapshot.name for snapshot in snapshots]
+        page = paginate(names, str, request.page_size, request.page_token)
+        return wire.ListTopicSnapshotsResponse(
+            snapshots=page.items, next_page_token=page.next_token
         )
 
     def delete_topic(self, request: wire.Proto) -> wire.Proto:

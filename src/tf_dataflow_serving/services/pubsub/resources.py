@@ -1,100 +1,148 @@
-"""Topics and subscriptions."""
+"""Topics, subscriptions and snapshots."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
-from tf_dataflow_serving.services.pubsub import limits
-from tf_dataflow_serving.services.pubsub.backlog import Backlog
-from tf_dataflow_serving.services.pubsub.consumer import Consumer
+from tf_dataflow_serving.services.pubsub.backlog import Backlog, Position
 from tf_dataflow_serving.services.pubsub.delivery import AckId, Delivered, Delivery
 from tf_dataflow_serving.services.pubsub.errors import (
     FailedPrecondition,
     InvalidArgument,
     NotFound,
 )
-from tf_dataflow_serving.services.pubsub.log import Log
+from tf_dataflow_serving.services.pubsub.log import Log, Reader
 from tf_dataflow_serving.services.pubsub.message import Message
 from tf_dataflow_serving.services.pubsub.names import DELETED_TOPIC
-
-
-@dataclass(frozen=True)
-class TopicSettings:
-    """What the owner of a topic may choose."""
-
-    labels: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class SubscriptionSettings:
-    """What the owner of a subscription may choose; filter and order only at its creation."""
-
-    ack_deadline_seconds: int = limits.DEFAULT_ACK_DEADLINE_SECONDS
-    labels: Mapping[str, str] = field(default_factory=dict)
-    enable_message_ordering: bool = False
-    filter: str = ""
+from tf_dataflow_serving.services.pubsub.settings import SubscriptionSettings, TopicSettings
+from tf_dataflow_serving.services.pubsub.store import (
+    SnapshotRecord,
+    SubscriptionRecord,
+    TopicRecord,
+)
 
 
 class Topic:
-    """A named log of messages with its subscriptions."""
+    """A named log of messages with its subscriptions.
 
-    def __init__(self, name: str, settings: TopicSettings) -> None:
-        self.name = name
-        self.settings = settings
+    `serial` tells it from others that had its name. `history` is the oldest message that the
+    topic retains for its subscribers, None without a retention of its own.
+    """
+
+    def __init__(self, record: TopicRecord) -> None:
+        self.serial = record.serial
+        self.deleted = record.deleted
         self.log = Log()
+        self.history: Reader | None = None
         self.subscriptions: dict[str, Subscription] = {}
+        self._own_name = record.name
+        self.settings = record.settings
 
-    def append(self, messages: list[Message]) -> None:
+    @property
+    def name(self) -> str:
+        """The name; of a deleted topic a word that says so."""
+        return DELETED_TOPIC if self.deleted else self._own_name
+
+    @property
+    def settings(self) -> TopicSettings:
+        """What the owner chose."""
+        return self._settings
+
+    @settings.setter
+    def settings(self, settings: TopicSettings) -> None:
+        self._settings = settings
+        if settings.retention is None:
+            self.history = None
+        elif self.history is None:
+            self.history = Reader(self.log)
+
+    @property
+    def record(self) -> TopicRecord:
+        """What is kept of the topic."""
+        return TopicRecord(self.serial, self._own_name, self.settings, self.deleted)
+
+    def append(self, messages: Iterable[Message]) -> None:
         """Publish messages to all subscriptions that exist now."""
         for message in messages:
             self.log.append(message)
         for subscription in self.subscriptions.values():
             subscription.backlog.wake_consumers()
 
+    def forget_old(self, now: int) -> None:
+        """Let go of messages that are past the topic's own retention."""
+        if self.history is not None and self.settings.retention is not None:
+            self.history.pass_older(now - self.settings.retention)
+
 
 class Subscription:
-    """A named backlog of messages; `serial` tells it from others that had its name."""
+    """A named backlog of messages; `serial` tells it from others that had its name.
+
+    `history` is the oldest message that it retains though it was acknowledged, None if it
+    does not retain such messages. `active_at` is the time at which it was last used.
+    """
 
     def __init__(
-        self,
-        name: str,
-        serial: int,
-        topic: Topic,
-        settings: SubscriptionSettings,
-        backlog: Backlog,
+        self, record: SubscriptionRecord, topic: Topic, backlog: Backlog, active_at: int
     ) -> None:
-        self.name = name
-        self.serial = serial
-        self.topic_name = topic.name
-        self.settings = settings
+        self.name = record.name
+        self.serial = record.serial
+        self.topic = topic
         self.backlog = backlog
-        self.detached = False
+        self.history: Reader | None = None
+        self.detached = record.detached
         self.deleted = False
+        self.active_at = active_at
+        self.settings = record.settings
 
-    def forget_topic(self) -> None:
-        """Show that the topic is gone; the backlog stays."""
-        self.topic_name = DELETED_TOPIC
+    @property
+    def settings(self) -> SubscriptionSettings:
+        """What the owner chose."""
+        return self._settings
+
+    @settings.setter
+    def settings(self, settings: SubscriptionSettings) -> None:
+        self._settings = settings
+        self.backlog.retry_policy = settings.retry_policy
+        if not settings.retain_acked_messages:
+            self.history = None
+        elif self.history is None:
+            self.history = self.backlog.position().reader
+
+    @property
+    def record(self) -> SubscriptionRecord:
+        """What is kept of the subscription, beside its backlog."""
+        return SubscriptionRecord(
+            self.serial, self.name, self.topic.serial, self.settings, self.detached
+        )
 
     def detach(self) -> None:
         """Drop the backlog for good and refuse consumers from now on."""
         self.detached = True
-        self._close()
+        self.history = None
+        self.backlog.clear()
 
     def delete(self) -> None:
         """Drop the backlog and turn the consumers away."""
         self.deleted = True
-        self._close()
+        self.backlog.clear()
 
-    def take(self, consumer: Consumer, deadline: int, max_bytes: int) -> list[Delivered]:
-        """Lease messages to a consumer; see Backlog.take.
-
-        Raises NotFound once the subscription is deleted, FailedPrecondition once detached.
-        """
+    def check_attached(self) -> None:
+        """Raise NotFound once the subscription is deleted, FailedPrecondition once detached."""
         if self.deleted:
             raise NotFound(self.name)
         if self.detached:
             raise FailedPrecondition(f"Subscription is detached (resource={self.name}).")
-        taken = self.backlog.take(consumer, deadline, max_bytes)
-        return [self._delivered(delivery) for delivery in taken]
+
+    def use(self, now: int) -> None:
+        """Prepare for a consumer to take messages; see check_attached for what it raises."""
+        self.check_attached()
+        self.active_at = now
+        self.forget_old(now)
+
+    def forget_old(self, now: int) -> None:
+        """Let go of messages that are past their retention, the topic's if that is longer."""
+        self.backlog.oldest = now - max(self.settings.retention, self.topic.settings.retention or 0)
+        if self.history is not None:
+            self.history.pass_older(now - self.settings.retention)
 
     def parse_ack_id(self, text: str) -> AckId:
         """Read an ack ID; raises InvalidArgument if this subscription did not give it."""
@@ -106,10 +154,46 @@ class Subscription:
             )
         return ack_id
 
-    def _delivered(self, delivery: Delivery) -> Delivered:
-        ack_id = AckId(self.serial, delivery.message.sequence, delivery.attempt)
-        return Delivered(str(ack_id), delivery.message, delivery.attempt)
+    def finder(self) -> Callable[[AckId], Delivery | None]:
+        """Return what finds the message that an ack ID may acknowledge."""
+        return self.find_leased if self.settings.enable_exactly_once_delivery else self.find
 
-    def _close(self) -> None:
-        self.backlog.clear()
-        self.backlog.wake_consumers()
+    def find(self, ack_id: AckId) -> Delivery | None:
+        """Return the message that an ack ID names, None if it is settled."""
+        return self.backlog.find(ack_id.sequence)
+
+    def find_leased(self, ack_id: AckId) -> Delivery | None:
+        """Return the message that an ack ID names, None if the lease that it names has ended."""
+        delivery = self.backlog.find(ack_id.sequence)
+        if delivery is None or delivery.holder is None or delivery.lease != ack_id.lease:
+            return None
+        return delivery
+
+    def delivered(self, delivery: Delivery) -> Delivered:
+        """Return a message that was leased as its consumer gets it."""
+        ack_id = AckId(self.serial, delivery.message.sequence, delivery.lease)
+        counted = self.settings.dead_letter_policy is not None
+        return Delivered(str(ack_id), delivery.message, delivery.returns + 1 if counted else 0)
+
+    def rewound(self, time: int) -> Position:
+        """Return what is owed if just what was published from `time` on is."""
+        histories = [one for one in (self.history, self.topic.history) if one is not None]
+        earliest: Reader | None = None
+        for history in histories:
+            if earliest is None or history.is_before(earliest):
+                earliest = history
+        return self.backlog.rewound(time, earliest)
+
+
+@dataclass
+class Snapshot:
+    """What a subscription owed at one moment, kept with all that was published after it."""
+
+    record: SnapshotRecord
+    topic: Topic
+    position: Position
+
+    @property
+    def name(self) -> str:
+        """The full name."""
+        return self.record.name

@@ -1,17 +1,30 @@
 """Runs the emulator within an event loop."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, closing, nullcontext
+from pathlib import Path
+from random import Random
 
 import grpc
 import grpc.aio
 
 from tf_dataflow_serving.services.child import LOOPBACK
+from tf_dataflow_serving.services.http import serve_http
 from tf_dataflow_serving.services.pubsub import limits
 from tf_dataflow_serving.services.pubsub.broker import Broker
-from tf_dataflow_serving.services.pubsub.clock import SECOND, Clock, steady_clock
+from tf_dataflow_serving.services.pubsub.clock import SECOND, Clock, MovableClock, steady_clock
+from tf_dataflow_serving.services.pubsub.control.application import application
+from tf_dataflow_serving.services.pubsub.errors import StorageFailed
+from tf_dataflow_serving.services.pubsub.faults import Faults
+from tf_dataflow_serving.services.pubsub.interception import FaultInterceptor
+from tf_dataflow_serving.services.pubsub.journal import DEFAULT_CAPACITY, Journal
 from tf_dataflow_serving.services.pubsub.protocol import handlers
+from tf_dataflow_serving.services.pubsub.sqlite_store import SqliteStore
+from tf_dataflow_serving.services.pubsub.store import MemoryOnly, Store
+
+_log = logging.getLogger(__name__)
 
 # A request that is somewhat too large must reach the check that says so in words.
 _MESSAGE_BYTES = 2 * limits.PUBLISH_REQUEST_BYTES
@@ -25,33 +38,70 @@ _STOP_GRACE_SECONDS = 0.5
 
 
 @asynccontextmanager
-async def serve(port: int = 0) -> AsyncIterator[dict[str, int]]:
-    """Serve on 127.0.0.1; yields the port, a free one if `port` is 0, as `grpc`."""
-    leased = asyncio.Event()
-    clock = steady_clock()
-    broker = Broker(clock, leased.set)
-    server = grpc.aio.server(options=_OPTIONS)
+async def serve(
+    port: int = 0,
+    control_port: int = 0,
+    journal_messages: int = DEFAULT_CAPACITY,
+    seed: int = 0,
+    data_dir: Path | None = None,
+) -> AsyncIterator[dict[str, int]]:
+    """Serve on 127.0.0.1; yields the ports: `grpc`, and `http` of the control endpoint.
+
+    A port of 0 stands for a free one. `seed` decides when injected faults with a probability
+    strike. What the broker holds is kept in `data_dir`, without one in memory only.
+    """
+    due_earlier = asyncio.Event()
+    clock = MovableClock(steady_clock(), due_earlier.set)
+    faults = Faults(Random(seed))  # noqa: S311 - repeatable, on purpose
+    with _open_store(data_dir) as store:
+        broker = Broker(clock, due_earlier.set, store, Journal(journal_messages))
+        async with (
+            _serve_grpc(broker, faults, port) as grpc_port,
+            serve_http(application(broker, faults, clock), control_port) as http_port,
+            _keep_time(broker, clock, due_earlier),
+        ):
+            yield {"grpc": grpc_port, "http": http_port}
+
+
+def _open_store(data_dir: Path | None) -> AbstractContextManager[Store]:
+    return nullcontext(MemoryOnly()) if data_dir is None else closing(SqliteStore(data_dir))
+
+
+@asynccontextmanager
+async def _serve_grpc(broker: Broker, faults: Faults, port: int) -> AsyncIterator[int]:
+    server = grpc.aio.server(options=_OPTIONS, interceptors=[FaultInterceptor(faults)])
     server.add_generic_rpc_handlers(handlers(broker))
-    bound = server.add_insecure_port(f"{LOOPBACK}:{port}")
-    # The group ends the service if leases ceased to expire.
+    bound: int = server.add_insecure_port(f"{LOOPBACK}:{port}")
+    await server.start()
+    try:
+        yield bound
+    finally:
+        await server.stop(_STOP_GRACE_SECONDS)
+
+
+@asynccontextmanager
+async def _keep_time(
+    broker: Broker, clock: Clock, due_earlier: asyncio.Event
+) -> AsyncIterator[None]:
+    """Let all that is due happen; the group ends the service if that ceased."""
     async with asyncio.TaskGroup() as tasks:
-        expiry = tasks.create_task(_expire_leases(broker, clock, leased))
-        await server.start()
+        timer = tasks.create_task(_run_due(broker, clock, due_earlier))
         try:
-            yield {"grpc": bound}
+            yield
         finally:
-            await server.stop(_STOP_GRACE_SECONDS)
-            expiry.cancel()
+            timer.cancel()
 
 
-async def _expire_leases(broker: Broker, clock: Clock, leased: asyncio.Event) -> None:
-    """Let each lease end in its time; `leased` tells that there is an earlier one."""
+async def _run_due(broker: Broker, clock: Clock, due_earlier: asyncio.Event) -> None:
+    """Do each thing in its time; `due_earlier` tells that the time to wait is shorter now."""
     while True:
-        leased.clear()
-        broker.expire_leases()
-        due = broker.next_expiry()
+        due_earlier.clear()
         try:
-            async with asyncio.timeout(None if due is None else (due - clock()) / SECOND):
-                await leased.wait()
+            broker.run_due()
+        except StorageFailed:
+            _log.exception("what was due could not be kept; it is tried again")
+        try:
+            async with asyncio.timeout((broker.next_due() - clock()) / SECOND):
+                await due_earlier.wait()
         except TimeoutError:
             continue

@@ -4,8 +4,9 @@ Source of all rules: `StreamingPullRequest` in google/pubsub/v1/pubsub.proto.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import aclosing, contextmanager
 from typing import Any
 
 import grpc
@@ -13,8 +14,13 @@ import grpc
 from tf_dataflow_serving.services.pubsub import codec, wire
 from tf_dataflow_serving.services.pubsub.broker import Broker, Receiver
 from tf_dataflow_serving.services.pubsub.deadlines import check_ack_deadline
-from tf_dataflow_serving.services.pubsub.errors import InvalidArgument, PubSubError
+from tf_dataflow_serving.services.pubsub.errors import (
+    InvalidAckIds,
+    InvalidArgument,
+    PubSubError,
+)
 from tf_dataflow_serving.services.pubsub.rpc import abort, serialize
+from tf_dataflow_serving.services.pubsub.timetable import Wake
 
 _ONLY_IN_FIRST = (
     "subscription",
@@ -53,7 +59,7 @@ async def _respond(
         return
     work = asyncio.Event()
     with broker.receive(opening.subscription, codec.flow_limits(opening), work.set) as receiver:
-        stream = _Stream(broker, receiver, opening)
+        stream = _Stream(broker, receiver, opening, work.set)
         incoming = asyncio.create_task(stream.obey(requests))
         incoming.add_done_callback(lambda _: work.set())
         try:
@@ -70,21 +76,23 @@ async def _respond(
 
 
 class _Stream:
-    def __init__(self, broker: Broker, receiver: Receiver, opening: wire.Proto) -> None:
+    def __init__(self, broker: Broker, receiver: Receiver, opening: wire.Proto, wake: Wake) -> None:
         check_ack_deadline(opening.stream_ack_deadline_seconds)
         self._broker = broker
         self._receiver = receiver
+        self._wake = wake
         self._ack_deadline_seconds: int = opening.stream_ack_deadline_seconds
+        self._confirmations: deque[wire.Proto] = deque()
         self._settle(opening)
 
     def next_response(self) -> wire.Proto | None:
-        """Return messages that are available now, if there are any."""
+        """Return a confirmation or messages that are available now, if there are any."""
+        if self._confirmations:
+            return self._confirmations.popleft()
         delivered = self._receiver.take(self._ack_deadline_seconds)
         if not delivered:
             return None
-        response = wire.StreamingPullResponse()
-        ordered = self._receiver.subscription.settings.enable_message_ordering
-        response.subscription_properties.message_ordering_enabled = ordered
+        response = self._response()
         codec.fill_received(response.received_messages, delivered)
         return response
 
@@ -101,11 +109,51 @@ class _Stream:
             self._ack_deadline_seconds = seconds
 
     def _settle(self, request: wire.Proto) -> None:
-        name = self._receiver.subscription.name
         if request.ack_ids:
-            self._broker.acknowledge(name, request.ack_ids)
+            self._acknowledge(request.ack_ids)
         if request.modify_deadline_ack_ids or request.modify_deadline_seconds:
+            self._modify_ack_deadlines(request)
+
+    def _acknowledge(self, ack_ids: Sequence[str]) -> None:
+        name = self._receiver.subscription.name
+        response = self._response()
+        with _confirming(response.acknowledge_confirmation, ack_ids):
+            self._broker.acknowledge(name, ack_ids)
+        self._confirm(response)
+
+    def _modify_ack_deadlines(self, request: wire.Proto) -> None:
+        name, ack_ids = self._receiver.subscription.name, request.modify_deadline_ack_ids
+        response = self._response()
+        with _confirming(response.modify_ack_deadline_confirmation, ack_ids):
             self._broker.modify_ack_deadlines(name, codec.deadline_changes(request))
+        self._confirm(response)
+
+    def _confirm(self, response: wire.Proto) -> None:
+        """Send what became of ack IDs, which only exactly-once delivery confirms."""
+        if self._receiver.subscription.settings.enable_exactly_once_delivery:
+            self._confirmations.append(response)
+            self._wake()
+
+    def _response(self) -> wire.Proto:
+        settings = self._receiver.subscription.settings
+        response = wire.StreamingPullResponse()
+        properties = response.subscription_properties
+        properties.message_ordering_enabled = settings.enable_message_ordering
+        properties.exactly_once_delivery_enabled = settings.enable_exactly_once_delivery
+        return response
+
+
+@contextmanager
+def _confirming(confirmation: wire.Proto, ack_ids: Iterable[str]) -> Iterator[None]:
+    """Write into a confirmation which ack IDs the broker takes, and which it refuses."""
+    refused: set[str] = set()
+    try:
+        yield
+    except InvalidAckIds as error:
+        refused.update(error.ack_ids)
+    for ack_id in ack_ids:
+        chosen = confirmation.invalid_ack_ids if ack_id in refused else confirmation.ack_ids
+        chosen.append(ack_id)
 
 
 def _check_subsequent(request: wire.Proto) -> None:

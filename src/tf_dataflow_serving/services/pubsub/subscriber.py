@@ -1,4 +1,4 @@
-"""The methods of google.pubsub.v1.Subscriber, but for the stream."""
+"""The methods of google.pubsub.v1.Subscriber, but for the stream and the snapshots."""
 
 import asyncio
 from collections.abc import Mapping
@@ -6,14 +6,13 @@ from dataclasses import replace
 from operator import attrgetter
 from typing import Any
 
-from tf_dataflow_serving.services.pubsub import codec, wire
+from tf_dataflow_serving.services.pubsub import codec, resource_codec, wire
 from tf_dataflow_serving.services.pubsub.broker import Broker, Receiver
 from tf_dataflow_serving.services.pubsub.consumer import FlowLimits
 from tf_dataflow_serving.services.pubsub.delivery import Delivered
-from tf_dataflow_serving.services.pubsub.errors import InvalidArgument
+from tf_dataflow_serving.services.pubsub.errors import InvalidArgument, Unsupported
 from tf_dataflow_serving.services.pubsub.paging import paginate
 from tf_dataflow_serving.services.pubsub.rpc import unary, waiting_unary
-from tf_dataflow_serving.services.pubsub.streaming import streaming_pull
 
 SERVICE = "google.pubsub.v1.Subscriber"
 
@@ -35,9 +34,10 @@ def methods(broker: Broker) -> Mapping[str, Any]:
         "ListSubscriptions": unary(subscriber.list_subscriptions, wire.ListSubscriptionsRequest),
         "DeleteSubscription": unary(subscriber.delete_subscription, wire.DeleteSubscriptionRequest),
         "Pull": waiting_unary(subscriber.pull, wire.PullRequest),
-        "StreamingPull": streaming_pull(broker),
         "Acknowledge": unary(subscriber.acknowledge, wire.AcknowledgeRequest),
         "ModifyAckDeadline": unary(subscriber.modify_ack_deadline, wire.ModifyAckDeadlineRequest),
+        "ModifyPushConfig": unary(subscriber.modify_push_config, wire.ModifyPushConfigRequest),
+        "Seek": unary(subscriber.seek, wire.SeekRequest),
     }
 
 
@@ -47,25 +47,24 @@ class _Subscriber:
         self._catalog = broker.catalog
 
     def create_subscription(self, request: wire.Proto) -> wire.Proto:
-        settings = codec.subscription_settings(request)
+        settings = resource_codec.subscription_settings(request)
         subscription = self._catalog.create_subscription(request.name, request.topic, settings)
-        return codec.encode_subscription(subscription)
+        return resource_codec.encode_subscription(subscription)
 
     def get_subscription(self, request: wire.Proto) -> wire.Proto:
-        return codec.encode_subscription(self._catalog.subscription(request.subscription))
+        return resource_codec.encode_subscription(self._catalog.subscription(request.subscription))
 
     def update_subscription(self, request: wire.Proto) -> wire.Proto:
         name = request.subscription.name
-        settings = replace(
-            self._catalog.subscription(name).settings, **codec.subscription_changes(request)
-        )
-        return codec.encode_subscription(self._catalog.update_subscription(name, settings))
+        changes = resource_codec.subscription_changes(request)
+        settings = replace(self._catalog.subscription(name).settings, **changes)
+        return resource_codec.encode_subscription(self._catalog.update_subscription(name, settings))
 
     def list_subscriptions(self, request: wire.Proto) -> wire.Proto:
         subscriptions = self._catalog.subscriptions(request.project)
         page = paginate(subscriptions, attrgetter("name"), request.page_size, request.page_token)
         return wire.ListSubscriptionsResponse(
-            subscriptions=map(codec.encode_subscription, page.items),
+            subscriptions=map(resource_codec.encode_subscription, page.items),
             next_page_token=page.next_token,
         )
 
@@ -84,6 +83,23 @@ class _Subscriber:
         changes = ((ack_id, seconds) for ack_id in request.ack_ids)
         self._broker.modify_ack_deadlines(request.subscription, changes)
         return wire.Empty()
+
+    def modify_push_config(self, request: wire.Proto) -> wire.Proto:
+        """Answer what asks for pull, which every subscription is delivered by already."""
+        self._catalog.subscription(request.subscription)
+        if request.push_config.ByteSize():
+            raise Unsupported("Subscription.push_config")
+        return wire.Empty()
+
+    def seek(self, request: wire.Proto) -> wire.Proto:
+        target = request.WhichOneof("target")
+        if target == "snapshot":
+            self._broker.seek_to_snapshot(request.subscription, request.snapshot)
+        elif target == "time":
+            self._broker.seek_to_time(request.subscription, codec.nanoseconds(request.time))
+        else:
+            raise InvalidArgument("The seek request must name a time or a snapshot.")
+        return wire.SeekResponse()
 
     async def pull(self, request: wire.Proto) -> wire.Proto:
         if request.max_messages <= 0:

@@ -2,7 +2,7 @@
 
 import heapq
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
@@ -51,19 +51,20 @@ class Timetable(Generic[Item]):
             del self._slots[heapq.heappop(self._order)]
         return self._order[0] * self._resolution if self._order else None
 
-    def pop_due(self, now: int, limit: int) -> list[Item]:
-        """Remove and return at most `limit` of the items that are due, earliest first."""
-        due: list[Item] = []
-        while len(due) < limit:
+    def pop_due(self, now: int, limit: int) -> Iterator[Item]:
+        """Remove and yield at most `limit` of the items that are due, earliest first.
+
+        Each is removed when its turn comes, so that one may discard or move those after it.
+        """
+        for _ in range(limit):
             earliest = self.next_due()
             if earliest is None or earliest > now:
-                break
+                return
             slot = self._order[0]
             item = next(iter(self._slots[slot]))
             del self._slot_of[item]
             del self._slots[slot][item]
-            due.append(item)
-        return due
+            yield item
 
     def _slot(self, number: int) -> OrderedDict[Item, None]:
         earliest = self.next_due()

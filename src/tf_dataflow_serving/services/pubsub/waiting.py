@@ -26,8 +26,14 @@ class Waiting(Protocol):
     def next(self) -> Delivery | None:
         """Remove and return a waiting message that may go out now."""
 
+    def restore(self, delivery: Delivery) -> None:
+        """Take in a message read earlier, after all that were restored before: it waits."""
+
     def put_back(self, delivery: Delivery) -> Sequence[Delivery]:
         """Let a delivered message wait again; return others whose delivery is now void."""
+
+    def recall(self, delivery: Delivery) -> Sequence[Delivery]:
+        """Let those wait, and return them, whose delivery is void if this message comes back."""
 
     def hold_back(self, delivery: Delivery) -> None:
         """Let a message just given out, which went nowhere, be the first of those that wait."""
@@ -59,9 +65,17 @@ class UnorderedWaiting:
         """Return the message that waits longest."""
         return self._queue.popitem(last=False)[0] if self._queue else None
 
+    def restore(self, delivery: Delivery) -> None:
+        """Queue the message."""
+        self._queue[delivery] = None
+
     def put_back(self, delivery: Delivery) -> Sequence[Delivery]:
         """Queue the message; no other is touched."""
         self._queue[delivery] = None
+        return ()
+
+    def recall(self, delivery: Delivery) -> Sequence[Delivery]:  # noqa: ARG002 - the interface
+        """No delivery depends on another."""
         return ()
 
     def hold_back(self, delivery: Delivery) -> None:
@@ -151,18 +165,34 @@ class OrderedWaiting:
         self._current = key if lane.waiting else None
         return delivery
 
+    def restore(self, delivery: Delivery) -> None:
+        """Queue the message at the end of its lane."""
+        key = _key(delivery)
+        if not key:
+            self._unordered.restore(delivery)
+            return
+        lane = self._lanes.setdefault(key, _Lane())
+        lane.push(delivery)
+        self._waiting += 1
+        self._refresh(key, lane)
+
     def put_back(self, delivery: Delivery) -> Sequence[Delivery]:
         """Close up the lane: what went out after this message must go out again."""
         key = _key(delivery)
         if not key:
             return self._unordered.put_back(delivery)
-        lane = self._lanes[key]
-        later = [out for number, out in lane.out.items() if number > delivery.message.sequence]
-        for returned in (delivery, *later):
-            del lane.out[returned.message.sequence]
-            lane.push(returned)
-        self._waiting += 1 + len(later)
-        self._refresh(key, lane)
+        later = self.recall(delivery)
+        self._return(key, [delivery])
+        return later
+
+    def recall(self, delivery: Delivery) -> Sequence[Delivery]:
+        """Return to the lane what went out after this message, which keeps the lane closed."""
+        key = _key(delivery)
+        if not key:
+            return ()
+        out = self._lanes[key].out
+        later = [other for number, other in out.items() if number > delivery.message.sequence]
+        self._return(key, later)
         return later
 
     def hold_back(self, delivery: Delivery) -> None:
@@ -193,6 +223,14 @@ class OrderedWaiting:
         self._ready.clear()
         self._current = None
         self._waiting = 0
+
+    def _return(self, key: str, deliveries: Sequence[Delivery]) -> None:
+        lane = self._lanes[key]
+        for delivery in deliveries:
+            del lane.out[delivery.message.sequence]
+            lane.push(delivery)
+        self._waiting += len(deliveries)
+        self._refresh(key, lane)
 
     def _send(self, lane: _Lane, delivery: Delivery) -> None:
         lane.run = self._run

@@ -3,7 +3,7 @@
 import grpc
 import pytest
 from google.api_core import exceptions
-from google.protobuf import duration_pb2, field_mask_pb2
+from google.protobuf import field_mask_pb2
 from google.pubsub_v1 import types
 from google.pubsub_v1.services.schema_service import SchemaServiceClient
 from google.pubsub_v1.services.schema_service.transports import SchemaServiceGrpcTransport
@@ -132,33 +132,28 @@ def test_a_request_that_is_too_large_is_refused_in_words(channel, topic):
 def test_what_is_not_there_is_unimplemented_by_name(clients, topic, subscription, project, channel):
     publisher, subscriber = clients.publisher, clients.subscriber
     schemas = SchemaServiceClient(transport=SchemaServiceGrpcTransport(channel=channel))
-    backoff = {"minimum_backoff": duration_pb2.Duration(seconds=1)}
+    push = {"push_endpoint": "http://localhost"}
     expected = [
-        ("Seek", lambda: subscriber.seek(request={"subscription": subscription})),
         (
-            "CreateSnapshot",
-            lambda: subscriber.create_snapshot(
-                name=f"{project}/snapshots/snap", subscription=subscription
-            ),
+            "Subscription.push_config",
+            lambda: subscriber.modify_push_config(subscription=subscription, push_config=push),
         ),
-        ("ListSnapshots", lambda: subscriber.list_snapshots(project=project)),
-        (
-            "ModifyPushConfig",
-            lambda: subscriber.modify_push_config(
-                subscription=subscription, push_config={"push_endpoint": "http://localhost"}
-            ),
-        ),
-        ("ListTopicSnapshots", lambda: publisher.list_topic_snapshots(topic=topic)),
         ("GetIamPolicy", lambda: publisher.get_iam_policy(request={"resource": topic})),
         ("SchemaService/ListSchemas", lambda: schemas.list_schemas(parent=project)),
         (
-            "Subscription.retry_policy",
+            "Subscription.push_config",
             lambda: subscriber.create_subscription(
                 request={
-                    "name": f"{project}/subscriptions/retry",
+                    "name": f"{project}/subscriptions/pushed",
                     "topic": topic,
-                    "retry_policy": backoff,
+                    "push_config": push,
                 }
+            ),
+        ),
+        (
+            "Topic.kms_key_name",
+            lambda: publisher.create_topic(
+                request={"name": f"{project}/topics/secret", "kms_key_name": "key"}
             ),
         ),
     ]

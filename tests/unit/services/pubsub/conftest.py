@@ -10,7 +10,7 @@ from tf_dataflow_serving.services.pubsub.clock import SECOND
 from tf_dataflow_serving.services.pubsub.consumer import FlowLimits
 from tf_dataflow_serving.services.pubsub.delivery import Delivered
 from tf_dataflow_serving.services.pubsub.message import Draft
-from tf_dataflow_serving.services.pubsub.resources import SubscriptionSettings, TopicSettings
+from tf_dataflow_serving.services.pubsub.settings import SubscriptionSettings, TopicSettings
 
 TOPIC = "projects/p/topics/top"
 SUBSCRIPTION = "projects/p/subscriptions/sub"
@@ -60,8 +60,8 @@ class Bench:
     def advance(self, seconds: float) -> None:
         """Move the clock and do what the server does when its timer rings."""
         self.now += int(seconds * SECOND)
-        while (due := self.broker.next_expiry()) is not None and due <= self.now:
-            self.broker.expire_leases()
+        while self.broker.next_due() <= self.now:
+            self.broker.run_due()
 
 
 @pytest.fixture

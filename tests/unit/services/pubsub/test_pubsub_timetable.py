@@ -29,7 +29,7 @@ def test_items_are_due_in_their_time_whatever_happened_before(steps, resolution)
                 table.discard(item)
                 expected.pop(item, None)
             case ("pop", now, limit):
-                popped = [(expected.pop(item), item) for item in table.pop_due(now, limit)]
+                popped = [(expected.pop(item), item) for item in list(table.pop_due(now, limit))]
                 assert popped == sorted(popped, key=lambda due: due[0])
                 assert all(at <= now for at, _ in popped)
                 overdue = [at for at in expected.values() if at <= now]
@@ -58,4 +58,4 @@ def test_an_item_set_and_discarded_many_times_leaves_one_slot_behind():
         table.discard("second")
     table.discard("first")
     assert (table.next_due(), len(table)) == (None, 0)
-    assert table.pop_due(10**6, 10) == []
+    assert list(table.pop_due(10**6, 10)) == []
