@@ -10,6 +10,8 @@ import threading
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 
+from tf_dataflow_serving.errors import UserError
+
 LOOPBACK = "127.0.0.1"
 STOP_GRACE_SECONDS = 5.0
 
@@ -21,7 +23,8 @@ def run(service: Service) -> None:
 
     The service is a context manager that yields its listening ports by name once it answers.
     They are announced to the parent as one JSON line on standard output. Standard input is
-    the parent's lifeline: it ends when the parent does, however that dies.
+    the parent's lifeline: it ends when the parent does, however that dies. A user's mistake
+    that keeps the service from starting is one line in the log.
     """
     announcements = _claim_stdout()
     logging.basicConfig(
@@ -29,7 +32,10 @@ def run(service: Service) -> None:
         stream=sys.stderr,
         format="%(asctime)s %(levelname)s %(name)s %(message)s",
     )
-    asyncio.run(_serve(service, announcements))
+    try:
+        asyncio.run(_serve(service, announcements))
+    except UserError as error:
+        sys.exit(f"error: {error}")
 
 
 async def _serve(service: Service, announcements: int) -> None:

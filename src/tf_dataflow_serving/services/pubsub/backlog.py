@@ -117,9 +117,8 @@ class Backlog:
         return taken
 
     def find(self, sequence: int) -> Delivery | None:
-        """Return a message that was handed out and is not settled."""
-        delivery = self._unsettled.get(sequence)
-        return delivery if delivery is not None and delivery.attempt else None
+        """Return a message that was read and is not settled."""
+        return self._unsettled.get(sequence)
 
     def acknowledge(self, delivery: Delivery) -> None:
         """Forget a message that is not settled."""

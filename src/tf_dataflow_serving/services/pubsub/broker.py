@@ -18,7 +18,6 @@ from tf_dataflow_serving.services.pubsub.errors import (
     StorageFailed,
 )
 from tf_dataflow_serving.services.pubsub.journal import Journal
-from tf_dataflow_serving.services.pubsub.log import Reader
 from tf_dataflow_serving.services.pubsub.message import Draft, Message, check_publication
 from tf_dataflow_serving.services.pubsub.resources import Subscription, Topic
 from tf_dataflow_serving.services.pubsub.restoring import restore
@@ -67,7 +66,10 @@ class Broker:
         """Publish messages and return their IDs; all of them or, with an error, none."""
         topic = self.catalog.topic(topic_name)
         check_publication(drafts)
-        return [message.message_id for message in self._append(topic, drafts)]
+        messages = self._messages(drafts)
+        self._store.append(topic.serial, messages)
+        self._deliver(topic, messages)
+        return [message.message_id for message in messages]
 
     @contextmanager
     def receive(self, subscription_name: str, flow: FlowLimits, wake: Wake) -> Iterator["Receiver"]:
@@ -155,7 +157,7 @@ class Broker:
                 f"The snapshot is not of the subscription's topic (resource={snapshot_name})."
             )
         self._store.seek_to_snapshot(subscription.serial, snapshot.record.serial)
-        subscription.backlog.reset(snapshot.position)
+        subscription.seek(snapshot.position, next(self._serials))
         self._tell_watchers()
 
     def clear(self, subscription_name: str | None = None) -> None:
@@ -195,37 +197,39 @@ class Broker:
         subscription.active_at = self._clock()
         return subscription
 
-    def _append(self, topic: Topic, drafts: Sequence[Draft]) -> list[Message]:
+    def _messages(self, drafts: Sequence[Draft]) -> list[Message]:
         now = self._clock()
-        messages = [Message(next(self._serials), now, draft) for draft in drafts]
-        self._store.append(topic.serial, messages)
+        return [Message(next(self._serials), now, draft) for draft in drafts]
+
+    def _deliver(self, topic: Topic, messages: Sequence[Message]) -> None:
         self.journal.published(topic.name, messages)
         topic.append(messages)
-        return messages
 
     def _bury(self, subscription: Subscription, delivery: Delivery) -> bool:
         """Publish a dead letter to its topic; while there is none, it is delivered again."""
         policy = subscription.settings.dead_letter_policy
         if policy is None or not is_dead(delivery, policy):
             return False
+        letters = self._messages([dead_letter(subscription.name, delivery)])
         try:
             topic = self.catalog.topic(policy.topic)
             with self._store.transaction():
-                self._append(topic, [dead_letter(subscription.name, delivery)])
+                self._store.append(topic.serial, letters)
                 self._store.acknowledge(subscription.serial, [delivery.message.sequence])
         except (NotFound, StorageFailed) as error:
             _log.warning("dead letter of %s stays: %s", subscription.name, error)
             return False
+        self._deliver(topic, letters)
         return True
 
     def _drop_backlog(self, subscription: Subscription) -> None:
         if not subscription.detached:
-            self._move(subscription, Position((), Reader(subscription.topic.log)))
+            self._move(subscription, Position((), subscription.topic.end()))
 
     def _move(self, subscription: Subscription, position: Position) -> None:
         replay_from = position.reader.next_sequence
         self._store.seek(subscription.serial, position.floor, replay_from)
-        subscription.backlog.reset(position)
+        subscription.seek(position, next(self._serials))
         self._tell_watchers()
 
     def _tell_watchers(self) -> None:

@@ -111,7 +111,7 @@ class Catalog:
         parse_filter(settings.filter)
         record = SubscriptionRecord(next(self._serials), name, topic.serial, settings)
         self._store.add_subscription(record, floor=topic.log.last_sequence)
-        return self.add_subscription(record, topic, Reader(topic.log))
+        return self.add_subscription(record, topic, topic.end())
 
     def add_subscription(
         self, record: SubscriptionRecord, topic: Topic, reader: Reader

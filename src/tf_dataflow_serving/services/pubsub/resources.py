@@ -53,12 +53,16 @@ class Topic:
         if settings.retention is None:
             self.history = None
         elif self.history is None:
-            self.history = Reader(self.log)
+            self.history = self.end()
 
     @property
     def record(self) -> TopicRecord:
         """What is kept of the topic."""
         return TopicRecord(self.serial, self._own_name, self.settings, self.deleted)
+
+    def end(self) -> Reader:
+        """Return a reader of what is published from now on."""
+        return Reader(self.log)
 
     def append(self, messages: Iterable[Message]) -> None:
         """Publish messages to all subscriptions that exist now."""
@@ -91,6 +95,7 @@ class Subscription:
         self.detached = record.detached
         self.deleted = False
         self.active_at = active_at
+        self._first_lease = 0
         self.settings = record.settings
 
     @property
@@ -159,8 +164,11 @@ class Subscription:
         return self.find_leased if self.settings.enable_exactly_once_delivery else self.find
 
     def find(self, ack_id: AckId) -> Delivery | None:
-        """Return the message that an ack ID names, None if it is settled."""
-        return self.backlog.find(ack_id.sequence)
+        """Return the message that an ack ID names, None if it is settled.
+
+        None too for an ack ID from before a seek: it must not undo that.
+        """
+        return self.backlog.find(ack_id.sequence) if ack_id.lease >= self._first_lease else None
 
     def find_leased(self, ack_id: AckId) -> Delivery | None:
         """Return the message that an ack ID names, None if the lease that it names has ended."""
@@ -174,6 +182,11 @@ class Subscription:
         ack_id = AckId(self.serial, delivery.message.sequence, delivery.lease)
         counted = self.settings.dead_letter_policy is not None
         return Delivered(str(ack_id), delivery.message, delivery.returns + 1 if counted else 0)
+
+    def seek(self, position: Position, first_lease: int) -> None:
+        """Owe from now on what `position` says; later leases have numbers from `first_lease`."""
+        self._first_lease = first_lease
+        self.backlog.reset(position)
 
     def rewound(self, time: int) -> Position:
         """Return what is owed if just what was published from `time` on is."""

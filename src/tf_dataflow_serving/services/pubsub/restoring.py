@@ -59,17 +59,10 @@ def _restore_subscription(
 
 
 def _position(start: Reader, topic: Topic, acks: AckState) -> Position:
-    """Return what is owed, with a reader that stands after the last message acknowledged."""
+    """Return what is owed, all of it as read: ack IDs of the earlier process may name it."""
     # The messages up to the floor may be gone from the store, and with them their numbers.
     topic.log.last_sequence = max(topic.log.last_sequence, acks.floor)
-    reader = start.copy()
-    owed = []
-    last = max(acks.acknowledged, default=acks.floor)
-    while reader.pending and reader.next_sequence <= last:
-        message = reader.read()
-        if message is not None and _is_owed(message, acks):
-            owed.append(message)
-    return Position(tuple(owed), reader)
+    return Position(tuple(message for message in start if _is_owed(message, acks)), topic.end())
 
 
 def _is_owed(message: Message, acks: AckState) -> bool:

@@ -17,8 +17,10 @@ from tf_dataflow_serving.services.pubsub.store import (
     TopicRecord,
 )
 
-ROWS_PER_SWEEP = 2_000
+ROWS_PER_SWEEP = 500
 """Rows that one call removes at most: the emulator does nothing else meanwhile."""
+SWEPT_PER_ADDED = 2
+"""Rows that a call removes for each one it adds, at most: so the file does not grow for good."""
 
 _LAST = 2**63 - 1
 """The highest number that SQLite takes."""
@@ -43,8 +45,8 @@ class SqliteStore:
     something else.
 
     Messages before a topic's first one, and acknowledgements up to a floor, are out of sight
-    as soon as that is set. Their rows are removed little by little by the calls that set it,
-    and the rest when the directory is opened next.
+    as soon as that is set. Their rows are removed little by little: by the calls that set it,
+    by those that add others, and all that are left when the directory is opened next.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -93,6 +95,7 @@ class SqliteStore:
         rows = [sqlite_rows.message_row(topic, message) for message in messages]
         with self.transaction():
             self._database.executemany("INSERT INTO messages VALUES (?, ?, ?, ?, ?, ?)", rows)
+            self._sweep_messages(topic, SWEPT_PER_ADDED * len(rows))
 
     def delete_messages(self, topic: int, before: int) -> None:
         """Forget the messages of a topic with a lower number than `before`."""
@@ -100,11 +103,7 @@ class SqliteStore:
             self._database.execute(
                 "UPDATE topics SET first = max(first, ?) WHERE serial = ?", (before, topic)
             )
-            self._database.execute(
-                "DELETE FROM messages WHERE sequence IN (SELECT sequence FROM messages "
-                "WHERE topic = ? AND sequence < ? ORDER BY sequence LIMIT ?)",
-                (topic, before, ROWS_PER_SWEEP),
-            )
+            self._sweep_messages(topic, ROWS_PER_SWEEP)
 
     def add_subscription(self, record: SubscriptionRecord, floor: int) -> None:
         """Add a subscription."""
@@ -128,21 +127,20 @@ class SqliteStore:
         """Forget a subscription and its state."""
         with self.transaction():
             self._database.execute("DELETE FROM subscriptions WHERE serial = ?", (serial,))
-            self._sweep_acknowledged(serial, _LAST)
+            self._sweep_acknowledged(serial, ROWS_PER_SWEEP)
 
     def acknowledge(self, subscription: int, sequences: Sequence[int]) -> None:
         """Settle messages above the subscription's floor."""
+        rows = [(subscription, sequence) for sequence in sequences]
         with self.transaction():
-            self._database.executemany(
-                "INSERT OR IGNORE INTO acknowledged VALUES (?, ?)",
-                [(subscription, sequence) for sequence in sequences],
-            )
+            self._database.executemany("INSERT OR IGNORE INTO acknowledged VALUES (?, ?)", rows)
+            self._sweep_acknowledged(subscription, SWEPT_PER_ADDED * len(rows))
 
     def raise_floor(self, subscription: int, floor: int) -> None:
         """Settle all messages up to `floor`, which is not below the present one."""
         with self.transaction():
             self._set_floor(subscription, floor)
-            self._sweep_acknowledged(subscription, floor)
+            self._sweep_acknowledged(subscription, ROWS_PER_SWEEP)
 
     def seek(self, subscription: int, floor: int, replay_from: int) -> None:
         """Set the floor, to a lower number too, and owe all messages from `replay_from` on."""
@@ -190,7 +188,7 @@ class SqliteStore:
         """Forget a snapshot and its state."""
         with self.transaction():
             self._database.execute("DELETE FROM snapshots WHERE serial = ?", (serial,))
-            self._sweep_acknowledged(serial, _LAST)
+            self._sweep_acknowledged(serial, ROWS_PER_SWEEP)
 
     @contextmanager
     def _outermost(self) -> Iterator[None]:
@@ -222,11 +220,21 @@ class SqliteStore:
             (target, source, floor),
         )
 
-    def _sweep_acknowledged(self, owner: int, last: int) -> None:
+    def _sweep_messages(self, topic: int, limit: int) -> None:
+        self._database.execute(
+            "DELETE FROM messages WHERE sequence IN (SELECT sequence FROM messages "
+            "WHERE topic = ?1 AND sequence < (SELECT first FROM topics WHERE serial = ?1) "
+            "ORDER BY sequence LIMIT ?2)",
+            (topic, limit),
+        )
+
+    def _sweep_acknowledged(self, owner: int, limit: int) -> None:
+        """Remove rows of a subscription up to its floor, or any of one that does not exist."""
         self._database.execute(
             "DELETE FROM acknowledged WHERE owner = ?1 AND sequence IN (SELECT sequence "
-            "FROM acknowledged WHERE owner = ?1 AND sequence <= ?2 LIMIT ?3)",
-            (owner, last, ROWS_PER_SWEEP),
+            "FROM acknowledged WHERE owner = ?1 AND sequence <= "
+            "coalesce((SELECT floor FROM subscriptions WHERE serial = ?1), ?2) LIMIT ?3)",
+            (owner, _LAST, limit),
         )
 
     def _sweep_all(self) -> None:

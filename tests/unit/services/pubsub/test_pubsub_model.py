@@ -69,18 +69,22 @@ class Model:
     retained: set[int] = field(default_factory=set)
     """All that was published since its creation, if it retains what was acknowledged."""
     leases: dict[int, Lease] = field(default_factory=dict)
-    handed_out: set[int] = field(default_factory=set)
-    """What an old ack ID may still acknowledge: nothing that was not seen since a seek."""
+    ack_ids: set[str] = field(default_factory=set)
+    """All that were given since the last seek: one from before it acknowledges nothing."""
+    old_ack_ids: set[str] = field(default_factory=set)
+    """Those from before seeks; only a process that ends forgets them."""
 
     def reset(self, owed: set[int]) -> None:
         """Owe something else from now on."""
         self.owed = owed
-        self.forget_leases()
-
-    def forget_leases(self) -> None:
-        """No message is out."""
         self.leases.clear()
-        self.handed_out.clear()
+        self.old_ack_ids |= self.ack_ids
+        self.ack_ids.clear()
+
+    def restart(self) -> None:
+        """Owe the same, with no message out."""
+        self.leases.clear()
+        self.ack_ids |= self.old_ack_ids
 
 
 class BrokerMachine(RuleBasedStateMachine):
@@ -147,7 +151,7 @@ class BrokerMachine(RuleBasedStateMachine):
         assert sequence not in model.leases, "leased to two at once"
         end = self.now + SUBSCRIPTIONS[name].ack_deadline_seconds * SECOND
         model.leases[sequence] = Lease(delivered.ack_id, end)
-        model.handed_out.add(sequence)
+        model.ack_ids.add(delivered.ack_id)
 
     def check_nothing_kept_back(self, name: str, taken: Sequence[Delivered]) -> None:
         model = self.models[name]
@@ -183,7 +187,7 @@ class BrokerMachine(RuleBasedStateMachine):
                 self.broker.acknowledge(name, [delivered.ack_id])
         else:
             self.broker.acknowledge(name, [delivered.ack_id])
-            if sequence in model.handed_out:
+            if delivered.ack_id in model.ack_ids:
                 model.owed.discard(sequence)
                 model.leases.pop(sequence, None)
 
@@ -300,7 +304,7 @@ class RestartingBrokerMachine(BrokerMachine):
         self.store = self.open_store()
         self.broker = Broker(lambda: self.now, lambda: None, self.store)
         for model in self.models.values():
-            model.forget_leases()
+            model.restart()
 
     @initialize()
     def begin_with_a_message(self):

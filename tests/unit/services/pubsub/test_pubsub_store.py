@@ -125,6 +125,37 @@ def test_what_one_call_does_not_remove_the_next_ones_do(tmp_path, monkeypatch):
         assert (count(tmp_path, "messages"), count(tmp_path, "acknowledged")) == (left, left)
 
 
+def test_adding_removes_more_than_it_adds(tmp_path, monkeypatch):
+    monkeypatch.setattr(sqlite_store, "ROWS_PER_SWEEP", 0)
+    with opened(tmp_path) as store:
+        store.append(1, messages(*range(11, 21)))
+        store.acknowledge(2, range(11, 21))
+        store.delete_messages(1, 21)
+        store.raise_floor(2, 20)
+        store.append(1, messages(21, 22, 23))
+        store.acknowledge(2, [21, 22, 23])
+    assert (count(tmp_path, "messages"), count(tmp_path, "acknowledged")) == (7, 7)
+
+
+def test_a_seek_back_brings_no_old_acknowledgement_to_light(tmp_path, monkeypatch):
+    monkeypatch.setattr(sqlite_store, "ROWS_PER_SWEEP", 0)
+    with opened(tmp_path) as store:
+        store.acknowledge(2, [11, 12, 15])
+        store.raise_floor(2, 13)
+        store.seek(2, floor=10, replay_from=15)
+        assert store.load().subscriptions == [(SUBSCRIPTION, AckState(10))]
+
+
+def test_a_seek_to_a_snapshot_brings_its_state_back(tmp_path):
+    with opened(tmp_path) as store:
+        store.acknowledge(2, [12])
+        store.add_snapshot(SNAPSHOT, 2)
+        store.acknowledge(2, [11, 14])
+        store.raise_floor(2, 12)
+        store.seek_to_snapshot(2, 3)
+        assert store.load().subscriptions == [(SUBSCRIPTION, AckState(10, {12}))]
+
+
 def test_what_is_not_removed_yet_does_not_come_back(tmp_path, monkeypatch):
     monkeypatch.setattr(sqlite_store, "ROWS_PER_SWEEP", 1)
     with opened(tmp_path) as store:

@@ -141,9 +141,14 @@ class StoreMachine(RuleBasedStateMachine):
         return data.draw(st.sampled_from(sorted(serials)))
 
     @initialize()
-    def begin_with_a_subscription(self):
+    def begin_with_some_messages(self):
+        self.save_topic(None, TopicSettings(), deleted=False)
         self.save_topic(None, TopicSettings(), deleted=False)
         self.add_subscription(None, SubscriptionSettings(), topic=1)
+        for topic in (1, 2, 1):
+            added = [Message(self.next(), 10**18, Draft(b"", {}, "")) for _ in range(3)]
+            self.do("append", topic, added)
+        self.do("acknowledge", 3, [4, 6, 11])
 
     @rule(data=st.data(), settings=topic_settings, deleted=st.booleans())
     def save_topic(self, data, settings, deleted):
