@@ -23,14 +23,14 @@ from tf_dataflow_serving.services.pubsub.resources import Subscription, Topic
 from tf_dataflow_serving.services.pubsub.restoring import restore
 from tf_dataflow_serving.services.pubsub.serials import Serials
 from tf_dataflow_serving.services.pubsub.snapshots import Snapshots
-from tf_dataflow_serving.services.pubsub.store import MemoryOnly, Store
+from tf_dataflow_serving.services.pubsub.store.interface import MemoryOnly, Store
 from tf_dataflow_serving.services.pubsub.timetable import Timetable, Wake
 from tf_dataflow_serving.services.pubsub.upkeep import Upkeep
 
 _log = logging.getLogger(__name__)
 
 LEASE_RESOLUTION = SECOND // 10
-EXPIRED_PER_TURN = 1_000
+EXPIRED_PER_TURN = 200
 DELIVERED_BYTES = 4_000_000
 """Size of a response: gRPC clients, those of PUBSUB_EMULATOR_HOST too, take 4 MiB by default."""
 

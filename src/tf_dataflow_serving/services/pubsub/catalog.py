@@ -14,7 +14,11 @@ from tf_dataflow_serving.services.pubsub.log import Reader
 from tf_dataflow_serving.services.pubsub.resources import Subscription, Topic
 from tf_dataflow_serving.services.pubsub.serials import Serials
 from tf_dataflow_serving.services.pubsub.settings import SubscriptionSettings, TopicSettings
-from tf_dataflow_serving.services.pubsub.store import Store, SubscriptionRecord, TopicRecord
+from tf_dataflow_serving.services.pubsub.store.interface import (
+    Store,
+    SubscriptionRecord,
+    TopicRecord,
+)
 from tf_dataflow_serving.services.pubsub.timetable import Timetable, Wake
 from tf_dataflow_serving.services.pubsub.waiting import OrderedWaiting, UnorderedWaiting
 

@@ -14,7 +14,7 @@ from tf_dataflow_serving.services.pubsub.log import Log, Reader
 from tf_dataflow_serving.services.pubsub.message import Message
 from tf_dataflow_serving.services.pubsub.names import DELETED_TOPIC
 from tf_dataflow_serving.services.pubsub.settings import SubscriptionSettings, TopicSettings
-from tf_dataflow_serving.services.pubsub.store import (
+from tf_dataflow_serving.services.pubsub.store.interface import (
     SnapshotRecord,
     SubscriptionRecord,
     TopicRecord,

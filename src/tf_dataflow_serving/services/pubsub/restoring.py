@@ -9,7 +9,7 @@ from tf_dataflow_serving.services.pubsub.message import Message
 from tf_dataflow_serving.services.pubsub.resources import Topic
 from tf_dataflow_serving.services.pubsub.serials import Serials
 from tf_dataflow_serving.services.pubsub.snapshots import Snapshots
-from tf_dataflow_serving.services.pubsub.store import (
+from tf_dataflow_serving.services.pubsub.store.interface import (
     AckState,
     StoredState,
     SubscriptionRecord,

@@ -18,11 +18,11 @@ from tf_dataflow_serving.services.pubsub.clock import SECOND, Clock, MovableCloc
 from tf_dataflow_serving.services.pubsub.control.application import application
 from tf_dataflow_serving.services.pubsub.errors import StorageFailed
 from tf_dataflow_serving.services.pubsub.faults import Faults
-from tf_dataflow_serving.services.pubsub.interception import FaultInterceptor
 from tf_dataflow_serving.services.pubsub.journal import DEFAULT_CAPACITY, Journal
-from tf_dataflow_serving.services.pubsub.protocol import handlers
-from tf_dataflow_serving.services.pubsub.sqlite_store import SqliteStore
-from tf_dataflow_serving.services.pubsub.store import MemoryOnly, Store
+from tf_dataflow_serving.services.pubsub.protocol.handlers import handlers
+from tf_dataflow_serving.services.pubsub.protocol.interception import FaultInterceptor
+from tf_dataflow_serving.services.pubsub.store.interface import MemoryOnly, Store
+from tf_dataflow_serving.services.pubsub.store.sqlite import SqliteStore
 
 _log = logging.getLogger(__name__)
 
@@ -33,6 +33,11 @@ _OPTIONS = (
     ("grpc.max_send_message_length", -1),
     # Two emulators must never share a port.
     ("grpc.so_reuseport", 0),
+    # The stream of a client that was stopped, or whose network is gone, gets its share of the
+    # messages until it is given up: by default after more than a minute.
+    ("grpc.keepalive_time_ms", 10_000),
+    ("grpc.keepalive_timeout_ms", 5_000),
+    ("grpc.http2.ping_timeout_ms", 5_000),
 )
 _STOP_GRACE_SECONDS = 0.5
 

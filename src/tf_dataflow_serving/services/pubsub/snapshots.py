@@ -16,7 +16,7 @@ from tf_dataflow_serving.services.pubsub.errors import (
 )
 from tf_dataflow_serving.services.pubsub.resources import Snapshot, Subscription, Topic
 from tf_dataflow_serving.services.pubsub.serials import Serials
-from tf_dataflow_serving.services.pubsub.store import SnapshotRecord, Store
+from tf_dataflow_serving.services.pubsub.store.interface import SnapshotRecord, Store
 
 _LIFETIME = limits.SNAPSHOT_LIFETIME_SECONDS * SECOND
 _MIN_LIFETIME = limits.MIN_SNAPSHOT_LIFETIME_SECONDS * SECOND

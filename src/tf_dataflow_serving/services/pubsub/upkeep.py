@@ -6,7 +6,7 @@ from tf_dataflow_serving.services.pubsub.catalog import Catalog
 from tf_dataflow_serving.services.pubsub.clock import SECOND, Clock
 from tf_dataflow_serving.services.pubsub.resources import Subscription, Topic
 from tf_dataflow_serving.services.pubsub.snapshots import Snapshots
-from tf_dataflow_serving.services.pubsub.store import Store
+from tf_dataflow_serving.services.pubsub.store.interface import Store
 
 INTERVAL = 10 * SECOND
 

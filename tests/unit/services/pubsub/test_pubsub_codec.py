@@ -4,12 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tf_dataflow_serving.services.pubsub import codec, limits, wire
+from tf_dataflow_serving.services.pubsub import limits
 from tf_dataflow_serving.services.pubsub.clock import SECOND
 from tf_dataflow_serving.services.pubsub.consumer import FlowLimits
 from tf_dataflow_serving.services.pubsub.delivery import AckId, Delivered
 from tf_dataflow_serving.services.pubsub.errors import InvalidArgument
 from tf_dataflow_serving.services.pubsub.message import Draft, Message
+from tf_dataflow_serving.services.pubsub.protocol import codec, wire
 
 
 def test_a_delivered_message_is_written_to_the_nanosecond():

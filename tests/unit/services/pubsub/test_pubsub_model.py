@@ -25,8 +25,8 @@ from tf_dataflow_serving.services.pubsub.delivery import Delivered
 from tf_dataflow_serving.services.pubsub.errors import InvalidAckIds, InvalidArgument
 from tf_dataflow_serving.services.pubsub.message import Draft
 from tf_dataflow_serving.services.pubsub.settings import SubscriptionSettings, TopicSettings
-from tf_dataflow_serving.services.pubsub.sqlite_store import SqliteStore
-from tf_dataflow_serving.services.pubsub.store import MemoryOnly, Store
+from tf_dataflow_serving.services.pubsub.store.interface import MemoryOnly, Store
+from tf_dataflow_serving.services.pubsub.store.sqlite import SqliteStore
 
 TOPIC = "projects/p/topics/top"
 PLAIN, ORDERED, RED, EXACT = (

@@ -3,9 +3,9 @@
 import pytest
 from google.protobuf import duration_pb2
 
-from tf_dataflow_serving.services.pubsub import resource_codec, wire
 from tf_dataflow_serving.services.pubsub.clock import SECOND
 from tf_dataflow_serving.services.pubsub.errors import InvalidArgument, Unsupported
+from tf_dataflow_serving.services.pubsub.protocol import resource_codec, wire
 from tf_dataflow_serving.services.pubsub.settings import (
     DeadLetterPolicy,
     RetryPolicy,

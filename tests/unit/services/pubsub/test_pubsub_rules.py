@@ -10,7 +10,7 @@ from tf_dataflow_serving.services.pubsub import names
 from tf_dataflow_serving.services.pubsub.delivery import AckId
 from tf_dataflow_serving.services.pubsub.errors import InvalidArgument
 from tf_dataflow_serving.services.pubsub.message import Draft, Message, check_publication
-from tf_dataflow_serving.services.pubsub.paging import paginate
+from tf_dataflow_serving.services.pubsub.protocol.paging import paginate
 
 
 @pytest.mark.parametrize("identifier", ["abc", "a" * 255, "A-_.~+%9", "my-goog"])

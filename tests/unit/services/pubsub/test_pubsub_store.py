@@ -9,19 +9,19 @@ from contextlib import closing, contextmanager
 
 import pytest
 
-from tf_dataflow_serving.services.pubsub import sqlite_store
 from tf_dataflow_serving.services.pubsub.errors import StorageFailed
 from tf_dataflow_serving.services.pubsub.message import Draft, Message
 from tf_dataflow_serving.services.pubsub.settings import SubscriptionSettings, TopicSettings
-from tf_dataflow_serving.services.pubsub.sqlite_schema import FILE_NAME, DataDirectoryRefused
-from tf_dataflow_serving.services.pubsub.sqlite_store import SqliteStore
-from tf_dataflow_serving.services.pubsub.store import (
+from tf_dataflow_serving.services.pubsub.store import sqlite
+from tf_dataflow_serving.services.pubsub.store.interface import (
     AckState,
     SnapshotRecord,
     StoredState,
     SubscriptionRecord,
     TopicRecord,
 )
+from tf_dataflow_serving.services.pubsub.store.schema import FILE_NAME, DataDirectoryRefused
+from tf_dataflow_serving.services.pubsub.store.sqlite import SqliteStore
 
 TOPIC = TopicRecord(1, "projects/p/topics/top", TopicSettings())
 SUBSCRIPTION = SubscriptionRecord(2, "projects/p/subscriptions/sub", 1, SubscriptionSettings())
@@ -30,9 +30,9 @@ SNAPSHOT = SnapshotRecord(3, "projects/p/snapshots/snap", 1, 10**18, {"a": "b"})
 HOLD = """
 import sys
 from pathlib import Path
-from tf_dataflow_serving.services.pubsub.sqlite_store import SqliteStore
+from tf_dataflow_serving.services.pubsub.store.sqlite import SqliteStore
 from tf_dataflow_serving.services.pubsub.settings import TopicSettings
-from tf_dataflow_serving.services.pubsub.store import TopicRecord
+from tf_dataflow_serving.services.pubsub.store.interface import TopicRecord
 store = SqliteStore(Path(sys.argv[1]))
 store.save_topic(TopicRecord(7, "projects/p/topics/kept", TopicSettings()))
 with store.transaction():
@@ -114,7 +114,7 @@ def test_a_full_disk_changes_nothing(tmp_path):
 
 
 def test_what_one_call_does_not_remove_the_next_ones_do(tmp_path, monkeypatch):
-    monkeypatch.setattr(sqlite_store, "ROWS_PER_SWEEP", 4)
+    monkeypatch.setattr(sqlite, "ROWS_PER_SWEEP", 4)
     with opened(tmp_path) as store:
         store.append(1, messages(*range(11, 21)))
         store.acknowledge(2, range(11, 21))
@@ -126,7 +126,7 @@ def test_what_one_call_does_not_remove_the_next_ones_do(tmp_path, monkeypatch):
 
 
 def test_adding_removes_more_than_it_adds(tmp_path, monkeypatch):
-    monkeypatch.setattr(sqlite_store, "ROWS_PER_SWEEP", 0)
+    monkeypatch.setattr(sqlite, "ROWS_PER_SWEEP", 0)
     with opened(tmp_path) as store:
         store.append(1, messages(*range(11, 21)))
         store.acknowledge(2, range(11, 21))
@@ -138,7 +138,7 @@ def test_adding_removes_more_than_it_adds(tmp_path, monkeypatch):
 
 
 def test_a_seek_back_brings_no_old_acknowledgement_to_light(tmp_path, monkeypatch):
-    monkeypatch.setattr(sqlite_store, "ROWS_PER_SWEEP", 0)
+    monkeypatch.setattr(sqlite, "ROWS_PER_SWEEP", 0)
     with opened(tmp_path) as store:
         store.acknowledge(2, [11, 12, 15])
         store.raise_floor(2, 13)
@@ -157,7 +157,7 @@ def test_a_seek_to_a_snapshot_brings_its_state_back(tmp_path):
 
 
 def test_what_is_not_removed_yet_does_not_come_back(tmp_path, monkeypatch):
-    monkeypatch.setattr(sqlite_store, "ROWS_PER_SWEEP", 1)
+    monkeypatch.setattr(sqlite, "ROWS_PER_SWEEP", 1)
     with opened(tmp_path) as store:
         store.append(1, messages(*range(11, 21)))
         store.acknowledge(2, range(11, 21))

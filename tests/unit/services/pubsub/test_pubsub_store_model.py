@@ -14,7 +14,6 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from tf_dataflow_serving.services.pubsub import sqlite_store
 from tf_dataflow_serving.services.pubsub.message import Draft, Message
 from tf_dataflow_serving.services.pubsub.settings import (
     DeadLetterPolicy,
@@ -22,14 +21,15 @@ from tf_dataflow_serving.services.pubsub.settings import (
     SubscriptionSettings,
     TopicSettings,
 )
-from tf_dataflow_serving.services.pubsub.sqlite_store import SqliteStore
-from tf_dataflow_serving.services.pubsub.store import (
+from tf_dataflow_serving.services.pubsub.store import sqlite
+from tf_dataflow_serving.services.pubsub.store.interface import (
     AckState,
     SnapshotRecord,
     StoredState,
     SubscriptionRecord,
     TopicRecord,
 )
+from tf_dataflow_serving.services.pubsub.store.sqlite import SqliteStore
 
 
 class Abandoned(Exception):
@@ -271,7 +271,7 @@ class StoreMachine(RuleBasedStateMachine):
 
 
 def test_it_keeps_what_a_few_dictionaries_would_keep(tmp_path_factory, monkeypatch):
-    monkeypatch.setattr(sqlite_store, "ROWS_PER_SWEEP", 2)
+    monkeypatch.setattr(sqlite, "ROWS_PER_SWEEP", 2)
     run_state_machine_as_test(
         lambda: StoreMachine(tmp_path_factory.mktemp("data")),
         settings=examples(max_examples=100, stateful_step_count=40, deadline=None),

@@ -10,7 +10,7 @@ from tf_dataflow_serving.services.pubsub.consumer import FlowLimits
 from tf_dataflow_serving.services.pubsub.errors import NotFound
 from tf_dataflow_serving.services.pubsub.message import Draft
 from tf_dataflow_serving.services.pubsub.settings import SubscriptionSettings, TopicSettings
-from tf_dataflow_serving.services.pubsub.sqlite_store import SqliteStore
+from tf_dataflow_serving.services.pubsub.store.sqlite import SqliteStore
 from tf_dataflow_serving.services.pubsub.upkeep import INTERVAL
 
 TOPIC = "projects/p/topics/top"

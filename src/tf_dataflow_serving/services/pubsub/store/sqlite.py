@@ -5,17 +5,17 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from tf_dataflow_serving.services.pubsub import sqlite_rows
 from tf_dataflow_serving.services.pubsub.errors import StorageFailed
 from tf_dataflow_serving.services.pubsub.message import Message
-from tf_dataflow_serving.services.pubsub.sqlite_schema import DataDirectoryRefused, open_database
-from tf_dataflow_serving.services.pubsub.store import (
+from tf_dataflow_serving.services.pubsub.store import encoding
+from tf_dataflow_serving.services.pubsub.store.interface import (
     AckState,
     SnapshotRecord,
     StoredState,
     SubscriptionRecord,
     TopicRecord,
 )
+from tf_dataflow_serving.services.pubsub.store.schema import DataDirectoryRefused, open_database
 
 ROWS_PER_SWEEP = 500
 """Rows that one call removes at most: the emulator does nothing else meanwhile."""
@@ -87,12 +87,12 @@ class SqliteStore:
                 "INSERT INTO topics (serial, name, settings, deleted) VALUES (?, ?, ?, ?) "
                 "ON CONFLICT (serial) DO UPDATE SET name = excluded.name, "
                 "settings = excluded.settings, deleted = excluded.deleted",
-                sqlite_rows.topic_row(record),
+                encoding.topic_row(record),
             )
 
     def append(self, topic: int, messages: Sequence[Message]) -> None:
         """Add messages to a topic."""
-        rows = [sqlite_rows.message_row(topic, message) for message in messages]
+        rows = [encoding.message_row(topic, message) for message in messages]
         with self.transaction():
             self._database.executemany("INSERT INTO messages VALUES (?, ?, ?, ?, ?, ?)", rows)
             self._sweep_messages(topic, SWEPT_PER_ADDED * len(rows))
@@ -110,12 +110,12 @@ class SqliteStore:
         with self.transaction():
             self._database.execute(
                 "INSERT INTO subscriptions VALUES (?, ?, ?, ?, ?, ?)",
-                (*sqlite_rows.subscription_row(record), floor),
+                (*encoding.subscription_row(record), floor),
             )
 
     def save_subscription(self, record: SubscriptionRecord) -> None:
         """Replace the record of a subscription."""
-        serial, *values = sqlite_rows.subscription_row(record)
+        serial, *values = encoding.subscription_row(record)
         with self.transaction():
             self._database.execute(
                 "UPDATE subscriptions SET name = ?, topic = ?, settings = ?, detached = ? "
@@ -170,13 +170,13 @@ class SqliteStore:
             floor = self._floor(subscription)
             self._database.execute(
                 "INSERT INTO snapshots VALUES (?, ?, ?, ?, ?, ?)",
-                (*sqlite_rows.snapshot_row(record), floor),
+                (*encoding.snapshot_row(record), floor),
             )
             self._copy_acknowledged(subscription, record.serial, floor)
 
     def save_snapshot(self, record: SnapshotRecord) -> None:
         """Replace the record of a snapshot."""
-        serial, *values = sqlite_rows.snapshot_row(record)
+        serial, *values = encoding.snapshot_row(record)
         with self.transaction():
             self._database.execute(
                 "UPDATE snapshots SET name = ?, topic = ?, expire_time = ?, labels = ? "
@@ -245,14 +245,14 @@ class SqliteStore:
     def _state(self) -> StoredState:
         topics = self._rows("SELECT serial, name, settings, deleted FROM topics ORDER BY serial")
         return StoredState(
-            topics=[sqlite_rows.topic_record(row) for row in topics],
+            topics=[encoding.topic_record(row) for row in topics],
             messages={row[0]: self._messages(row[0]) for row in topics},
             subscriptions=[
-                (sqlite_rows.subscription_record(row), self._ack_state(row[0], floor))
+                (encoding.subscription_record(row), self._ack_state(row[0], floor))
                 for *row, floor in self._rows("SELECT * FROM subscriptions ORDER BY serial")
             ],
             snapshots=[
-                (sqlite_rows.snapshot_record(row), self._ack_state(row[0], floor))
+                (encoding.snapshot_record(row), self._ack_state(row[0], floor))
                 for *row, floor in self._rows("SELECT * FROM snapshots ORDER BY serial")
             ],
         )
@@ -263,11 +263,11 @@ class SqliteStore:
             "WHERE topic = ? ORDER BY sequence",
             (topic,),
         )
-        return [sqlite_rows.message(row) for row in rows]
+        return [encoding.message(row) for row in rows]
 
     def _ack_state(self, owner: int, floor: int) -> AckState:
         rows = self._rows("SELECT sequence FROM acknowledged WHERE owner = ?", owner)
         return AckState(floor, {row[0] for row in rows})
 
-    def _rows(self, statement: str, *values: int) -> list[sqlite_rows.Row]:
+    def _rows(self, statement: str, *values: int) -> list[encoding.Row]:
         return self._database.execute(statement, values).fetchall()

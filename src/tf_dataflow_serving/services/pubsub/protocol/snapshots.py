@@ -5,10 +5,11 @@ from collections.abc import Mapping
 from operator import attrgetter
 from typing import Any
 
-from tf_dataflow_serving.services.pubsub import names, resource_codec, wire
+from tf_dataflow_serving.services.pubsub import names
 from tf_dataflow_serving.services.pubsub.broker import Broker
-from tf_dataflow_serving.services.pubsub.paging import paginate
-from tf_dataflow_serving.services.pubsub.rpc import unary
+from tf_dataflow_serving.services.pubsub.protocol import resource_codec, wire
+from tf_dataflow_serving.services.pubsub.protocol.paging import paginate
+from tf_dataflow_serving.services.pubsub.protocol.rpc import unary
 
 
 def snapshot_methods(broker: Broker) -> Mapping[str, Any]:

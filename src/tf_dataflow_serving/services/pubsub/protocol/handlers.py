@@ -5,11 +5,11 @@ from typing import Any
 
 import grpc
 
-from tf_dataflow_serving.services.pubsub import publisher, subscriber
 from tf_dataflow_serving.services.pubsub.broker import Broker
-from tf_dataflow_serving.services.pubsub.rpc import Unimplemented
-from tf_dataflow_serving.services.pubsub.snapshot_methods import snapshot_methods
-from tf_dataflow_serving.services.pubsub.streaming import streaming_pull
+from tf_dataflow_serving.services.pubsub.protocol import publisher, subscriber
+from tf_dataflow_serving.services.pubsub.protocol.rpc import Unimplemented
+from tf_dataflow_serving.services.pubsub.protocol.snapshots import snapshot_methods
+from tf_dataflow_serving.services.pubsub.protocol.streaming import streaming_pull
 
 
 def handlers(broker: Broker) -> Sequence[Any]:

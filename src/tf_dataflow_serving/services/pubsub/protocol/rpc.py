@@ -8,7 +8,8 @@ import grpc
 from google.protobuf import any_pb2  # type: ignore[import-untyped]
 from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped]
 
-from tf_dataflow_serving.services.pubsub import errors, wire
+from tf_dataflow_serving.services.pubsub import errors
+from tf_dataflow_serving.services.pubsub.protocol import wire
 
 _CODES: Mapping[type[errors.PubSubError], grpc.StatusCode] = {
     errors.NotFound: grpc.StatusCode.NOT_FOUND,

@@ -5,10 +5,10 @@ from dataclasses import replace
 from operator import attrgetter
 from typing import Any
 
-from tf_dataflow_serving.services.pubsub import codec, resource_codec, wire
 from tf_dataflow_serving.services.pubsub.broker import Broker
-from tf_dataflow_serving.services.pubsub.paging import paginate
-from tf_dataflow_serving.services.pubsub.rpc import unary
+from tf_dataflow_serving.services.pubsub.protocol import codec, resource_codec, wire
+from tf_dataflow_serving.services.pubsub.protocol.paging import paginate
+from tf_dataflow_serving.services.pubsub.protocol.rpc import unary
 
 SERVICE = "google.pubsub.v1.Publisher"
 

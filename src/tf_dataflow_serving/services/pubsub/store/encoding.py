@@ -13,12 +13,12 @@ from tf_dataflow_serving.services.pubsub.settings import (
     SubscriptionSettings,
     TopicSettings,
 )
-from tf_dataflow_serving.services.pubsub.sqlite_schema import DataDirectoryRefused
-from tf_dataflow_serving.services.pubsub.store import (
+from tf_dataflow_serving.services.pubsub.store.interface import (
     SnapshotRecord,
     SubscriptionRecord,
     TopicRecord,
 )
+from tf_dataflow_serving.services.pubsub.store.schema import DataDirectoryRefused
 
 Row = Sequence[Any]
 

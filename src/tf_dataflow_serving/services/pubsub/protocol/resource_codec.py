@@ -6,10 +6,11 @@ A field of a request that the emulator does not heed is refused: it never stays 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from tf_dataflow_serving.services.pubsub import limits, wire
+from tf_dataflow_serving.services.pubsub import limits
 from tf_dataflow_serving.services.pubsub.clock import SECOND
-from tf_dataflow_serving.services.pubsub.codec import nanoseconds
 from tf_dataflow_serving.services.pubsub.errors import InvalidArgument, Unsupported
+from tf_dataflow_serving.services.pubsub.protocol import wire
+from tf_dataflow_serving.services.pubsub.protocol.codec import nanoseconds
 from tf_dataflow_serving.services.pubsub.resources import Snapshot, Subscription, Topic
 from tf_dataflow_serving.services.pubsub.settings import (
     DeadLetterPolicy,

@@ -6,13 +6,13 @@ from dataclasses import replace
 from operator import attrgetter
 from typing import Any
 
-from tf_dataflow_serving.services.pubsub import codec, resource_codec, wire
 from tf_dataflow_serving.services.pubsub.broker import Broker, Receiver
 from tf_dataflow_serving.services.pubsub.consumer import FlowLimits
 from tf_dataflow_serving.services.pubsub.delivery import Delivered
 from tf_dataflow_serving.services.pubsub.errors import InvalidArgument, Unsupported
-from tf_dataflow_serving.services.pubsub.paging import paginate
-from tf_dataflow_serving.services.pubsub.rpc import unary, waiting_unary
+from tf_dataflow_serving.services.pubsub.protocol import codec, resource_codec, wire
+from tf_dataflow_serving.services.pubsub.protocol.paging import paginate
+from tf_dataflow_serving.services.pubsub.protocol.rpc import unary, waiting_unary
 
 SERVICE = "google.pubsub.v1.Subscriber"
 

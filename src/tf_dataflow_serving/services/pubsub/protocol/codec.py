@@ -3,12 +3,13 @@
 from collections.abc import Iterable
 from typing import Any
 
-from tf_dataflow_serving.services.pubsub import limits, wire
+from tf_dataflow_serving.services.pubsub import limits
 from tf_dataflow_serving.services.pubsub.clock import SECOND
 from tf_dataflow_serving.services.pubsub.consumer import FlowLimits
 from tf_dataflow_serving.services.pubsub.delivery import Delivered
 from tf_dataflow_serving.services.pubsub.errors import InvalidArgument
 from tf_dataflow_serving.services.pubsub.message import Draft
+from tf_dataflow_serving.services.pubsub.protocol import wire
 
 
 def drafts(request: wire.Proto) -> list[Draft]:

@@ -11,7 +11,6 @@ from typing import Any
 
 import grpc
 
-from tf_dataflow_serving.services.pubsub import codec, wire
 from tf_dataflow_serving.services.pubsub.broker import Broker, Receiver
 from tf_dataflow_serving.services.pubsub.deadlines import check_ack_deadline
 from tf_dataflow_serving.services.pubsub.errors import (
@@ -19,7 +18,8 @@ from tf_dataflow_serving.services.pubsub.errors import (
     InvalidArgument,
     PubSubError,
 )
-from tf_dataflow_serving.services.pubsub.rpc import abort, serialize
+from tf_dataflow_serving.services.pubsub.protocol import codec, wire
+from tf_dataflow_serving.services.pubsub.protocol.rpc import abort, serialize
 from tf_dataflow_serving.services.pubsub.timetable import Wake
 
 _ONLY_IN_FIRST = (

@@ -1,0 +1,1 @@
+"""What outlives the process: the records, and the SQLite file that keeps them."""
