@@ -9,9 +9,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tf_dataflow_serving.services.child import LOOPBACK
 from tf_dataflow_serving.services.credentials import local_credentials
-from tf_dataflow_serving.services.endpoints import Endpoints, leave_emulators
+from tf_dataflow_serving.services.endpoints import Endpoints, address, leave_emulators, url
 from tf_dataflow_serving.services.process import ServiceProcess
 
 DEFAULT_PROJECT = "local-project"
@@ -64,7 +63,7 @@ class Stack:
     ) -> "Stack":
         # BigQuery and prediction read and write gs://, so storage comes first.
         storage = children.start("storage").result()
-        storage_url = _url(storage.ports["http"])
+        storage_url = url(storage.ports["http"])
         on_storage = ["--storage_url", storage_url]
         deployments = [part for model in models for part in ("--deploy", str(model))]
         pubsub, bigquery, prediction = (
@@ -78,11 +77,12 @@ class Stack:
         endpoints = Endpoints(
             project=project,
             credentials=str(children.credentials),
-            pubsub=_address(pubsub.ports["grpc"]),
-            bigquery=_url(bigquery.ports["http"]),
-            bigquery_storage=_address(bigquery.ports["grpc"]),
+            pubsub=address(pubsub.ports["grpc"]),
+            pubsub_control=url(pubsub.ports["http"]),
+            bigquery=url(bigquery.ports["http"]),
+            bigquery_storage=address(bigquery.ports["grpc"]),
             storage=storage_url,
-            prediction=_url(prediction.ports["http"]),
+            prediction=url(prediction.ports["http"]),
         )
         return cls(endpoints, children.directory, (storage, pubsub, bigquery, prediction))
 
@@ -129,11 +129,3 @@ class _Children:
             "TF_CPP_MIN_LOG_LEVEL": "2",
             "TF_ENABLE_ONEDNN_OPTS": "0",
         }
-
-
-def _url(port: int) -> str:
-    return f"http://{_address(port)}"
-
-
-def _address(port: int) -> str:
-    return f"{LOOPBACK}:{port}"

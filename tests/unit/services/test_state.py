@@ -14,6 +14,7 @@ ENDPOINTS = Endpoints(
     project="p",
     credentials="/c",
     pubsub="127.0.0.1:1",
+    pubsub_control="http://127.0.0.1:6",
     bigquery="http://127.0.0.1:2",
     bigquery_storage="127.0.0.1:3",
     storage="http://127.0.0.1:4",
