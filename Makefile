@@ -1,10 +1,11 @@
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
+SYSTEM_TESTS := tests/conformance/google-cloud-pubsub.txt
 # By itself: beside Beam's dependencies tox finds a plugin that has nothing to do here.
 TOX := .tox/bootstrap/bin/tox
 
-.PHONY: demo test lint unit integration perf install lock clean
+.PHONY: demo test lint unit integration conformance perf install lock clean
 
 demo: install
 	@$(BIN)/dataflow-serving demo
@@ -12,19 +13,22 @@ demo: install
 test: install $(TOX)
 	@$(TOX) run
 
-lint unit integration perf: install $(TOX)
+lint unit integration conformance perf: install $(TOX)
 	@$(TOX) run -e $@
 
 install: $(INSTALLED)
 	@:
 
-$(INSTALLED): pyproject.toml requirements.lock
+$(INSTALLED): pyproject.toml requirements.lock $(SYSTEM_TESTS)
 	@$(PYTHON) -c 'import sys; sys.exit(None if (3, 11) <= sys.version_info < (3, 14) else \
 	  "Python 3.11, 3.12 or 3.13 is needed; name one: make PYTHON=python3.12 ...")'
 	@echo "installing into .venv: 2.4 GB, a minute or two"
 	@$(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
 	  --constraint requirements.lock --editable ".[dev]"
+	@$(BIN)/python -m pip download --quiet --disable-pip-version-check --require-hashes \
+	  --no-deps --no-binary google-cloud-pubsub \
+	  --dest .venv/share/google-cloud-pubsub --requirement $(SYSTEM_TESTS)
 	@touch $@
 
 $(TOX): requirements.lock
