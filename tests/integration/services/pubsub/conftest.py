@@ -28,8 +28,9 @@ class Clients:
     subscriber: pubsub_v1.SubscriberClient
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess]:
+    """One for each module: some move its clock, which is the clock of all its clients."""
     process = start_emulator(tmp_path_factory.mktemp("pubsub"), "--port", "0")
     try:
         yield process
@@ -38,7 +39,7 @@ def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProces
         process.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def address(emulator: ServiceProcess) -> str:
     return f"127.0.0.1:{emulator.ports['grpc']}"
 

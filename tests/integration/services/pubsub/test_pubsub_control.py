@@ -33,22 +33,6 @@ def url(process: ServiceProcess) -> str:
     return f"http://127.0.0.1:{process.ports['http']}"
 
 
-@pytest.fixture(scope="module")
-def emulator(tmp_path_factory) -> Iterator[ServiceProcess]:
-    """One of its own: these tests stop all publishing, and move the time of all others."""
-    process = start(tmp_path_factory.mktemp("control"))
-    try:
-        yield process
-        process.raise_if_dead()
-    finally:
-        process.stop()
-
-
-@pytest.fixture(scope="module")
-def address(emulator) -> str:
-    return f"127.0.0.1:{emulator.ports['grpc']}"
-
-
 @pytest.fixture
 def control(emulator) -> Iterator[PubSubControl]:
     with PubSubControl(url(emulator)) as client:
