@@ -23,7 +23,7 @@ from tf_dataflow_serving.services.pubsub.resources import Subscription, Topic
 from tf_dataflow_serving.services.pubsub.restoring import restore
 from tf_dataflow_serving.services.pubsub.serials import Serials
 from tf_dataflow_serving.services.pubsub.snapshots import Snapshots
-from tf_dataflow_serving.services.pubsub.store.interface import MemoryOnly, Store
+from tf_dataflow_serving.services.pubsub.store.interface import Store
 from tf_dataflow_serving.services.pubsub.timetable import Timetable, Wake
 from tf_dataflow_serving.services.pubsub.upkeep import Upkeep
 
@@ -51,7 +51,7 @@ class Broker:
         journal: Journal | None = None,
     ) -> None:
         self._clock = clock
-        self._store = store or MemoryOnly()
+        self._store = store or Store()
         self._times: Timetable[Delivery] = Timetable(LEASE_RESOLUTION, wake_timer)
         self._serials = Serials(clock())
         self._watchers: list[Wake] = []

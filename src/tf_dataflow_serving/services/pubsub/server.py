@@ -21,7 +21,7 @@ from tf_dataflow_serving.services.pubsub.faults import Faults
 from tf_dataflow_serving.services.pubsub.journal import DEFAULT_CAPACITY, Journal
 from tf_dataflow_serving.services.pubsub.protocol.handlers import handlers
 from tf_dataflow_serving.services.pubsub.protocol.interception import FaultInterceptor
-from tf_dataflow_serving.services.pubsub.store.interface import MemoryOnly, Store
+from tf_dataflow_serving.services.pubsub.store.interface import Store
 from tf_dataflow_serving.services.pubsub.store.sqlite import SqliteStore
 
 _log = logging.getLogger(__name__)
@@ -69,7 +69,7 @@ async def serve(
 
 
 def _open_store(data_dir: Path | None) -> AbstractContextManager[Store]:
-    return nullcontext(MemoryOnly()) if data_dir is None else closing(SqliteStore(data_dir))
+    return nullcontext(Store()) if data_dir is None else closing(SqliteStore(data_dir))
 
 
 @asynccontextmanager

@@ -25,7 +25,7 @@ from tf_dataflow_serving.services.pubsub.delivery import Delivered
 from tf_dataflow_serving.services.pubsub.errors import InvalidAckIds, InvalidArgument
 from tf_dataflow_serving.services.pubsub.message import Draft
 from tf_dataflow_serving.services.pubsub.settings import SubscriptionSettings, TopicSettings
-from tf_dataflow_serving.services.pubsub.store.interface import MemoryOnly, Store
+from tf_dataflow_serving.services.pubsub.store.interface import Store
 from tf_dataflow_serving.services.pubsub.store.sqlite import SqliteStore
 
 TOPIC = "projects/p/topics/top"
@@ -106,7 +106,7 @@ class BrokerMachine(RuleBasedStateMachine):
             self.subscribe(name)
 
     def open_store(self) -> Store:
-        return MemoryOnly()
+        return Store()
 
     def subscribe(self, name: str) -> None:
         made = self.broker.catalog.create_subscription(name, TOPIC, SUBSCRIPTIONS[name])

@@ -9,7 +9,6 @@ numbered from one counter that only grows, also from one process to the next.
 from collections.abc import Mapping, Sequence, Set
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from tf_dataflow_serving.services.pubsub.message import Message
 from tf_dataflow_serving.services.pubsub.settings import SubscriptionSettings, TopicSettings
@@ -68,17 +67,20 @@ class StoredState:
     snapshots: Sequence[tuple[SnapshotRecord, AckState]] = ()
 
 
-class Store(Protocol):
-    """Keeps changes; when a method, or the outermost transaction, ends, they are kept.
+class Store:
+    """Keeps changes: when a method, or the outermost transaction, ends, they are kept.
 
-    Every method raises StorageFailed, and then has changed nothing.
+    This one keeps nothing, for an emulator whose state is in memory only. One that does raises
+    StorageFailed from any method when it cannot, and then has changed nothing.
     """
 
     def transaction(self) -> AbstractContextManager[None]:
         """Keep all changes made in this context, or none; may be nested."""
+        return nullcontext()
 
     def load(self) -> StoredState:
         """Return what was kept before."""
+        return StoredState()
 
     def save_topic(self, record: TopicRecord) -> None:
         """Add a topic or replace its record."""
@@ -118,54 +120,3 @@ class Store(Protocol):
 
     def delete_snapshot(self, serial: int) -> None:
         """Forget a snapshot and its state."""
-
-
-class MemoryOnly:
-    """The store of an emulator that keeps nothing."""
-
-    def transaction(self) -> AbstractContextManager[None]:
-        """Do nothing around the changes."""
-        return nullcontext()
-
-    def load(self) -> StoredState:
-        """Return nothing."""
-        return StoredState()
-
-    def save_topic(self, record: TopicRecord) -> None:
-        """Forget it."""
-
-    def append(self, topic: int, messages: Sequence[Message]) -> None:
-        """Forget it."""
-
-    def delete_messages(self, topic: int, before: int) -> None:
-        """Forget it."""
-
-    def save_subscription(self, record: SubscriptionRecord) -> None:
-        """Forget it."""
-
-    def add_subscription(self, record: SubscriptionRecord, floor: int) -> None:
-        """Forget it."""
-
-    def delete_subscription(self, serial: int) -> None:
-        """Forget it."""
-
-    def acknowledge(self, subscription: int, sequences: Sequence[int]) -> None:
-        """Forget it."""
-
-    def raise_floor(self, subscription: int, floor: int) -> None:
-        """Forget it."""
-
-    def seek(self, subscription: int, floor: int, replay_from: int) -> None:
-        """Forget it."""
-
-    def seek_to_snapshot(self, subscription: int, snapshot: int) -> None:
-        """Forget it."""
-
-    def add_snapshot(self, record: SnapshotRecord, subscription: int) -> None:
-        """Forget it."""
-
-    def save_snapshot(self, record: SnapshotRecord) -> None:
-        """Forget it."""
-
-    def delete_snapshot(self, serial: int) -> None:
-        """Forget it."""

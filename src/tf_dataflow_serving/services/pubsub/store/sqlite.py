@@ -11,6 +11,7 @@ from tf_dataflow_serving.services.pubsub.store import encoding
 from tf_dataflow_serving.services.pubsub.store.interface import (
     AckState,
     SnapshotRecord,
+    Store,
     StoredState,
     SubscriptionRecord,
     TopicRecord,
@@ -38,7 +39,7 @@ _SWEEP = (
 )
 
 
-class SqliteStore:
+class SqliteStore(Store):
     """The store of an emulator with a data directory; for one thread.
 
     Opening one raises DataDirectoryRefused if the directory is another process's, or holds
