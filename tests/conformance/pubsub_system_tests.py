@@ -31,7 +31,7 @@ HEADING = "## Outcomes\n"
 # The tests sleep most of the time, the longest for a minute.
 AT_ONCE = 6
 TEST_SECONDS = 150
-RUN_SECONDS = 600
+RUN_SECONDS = 240
 
 
 class Outcome(NamedTuple):

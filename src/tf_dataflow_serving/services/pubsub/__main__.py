@@ -13,7 +13,7 @@ def main() -> None:
     """Parse the command line and serve until told to stop."""
     options = _parser().parse_args()
     # A full collection walks through every message, a tenth of a second for some 100,000,
-    # while everybody waits; messages are in no cycles, so it is worth doing but rarely.
+    # while everybody waits. Messages are in no cycles, and little else is: rarely will do.
     gc.set_threshold(700, 10, 1_000)
     child.run(
         serve(
@@ -28,9 +28,12 @@ def main() -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description="Pub/Sub emulator")
-    parser.add_argument("--port", type=int, default=0, help="0 chooses a free one")
+    parser.add_argument("--port", type=_port, default=0, help="0 chooses a free one")
     parser.add_argument(
-        "--control_port", type=int, default=0, help="of the control endpoint; 0 chooses a free one"
+        "--control_port",
+        type=_port,
+        default=0,
+        help="of the control endpoint; 0 chooses a free one",
     )
     parser.add_argument(
         "--journal_messages",
@@ -49,6 +52,13 @@ def _parser() -> argparse.ArgumentParser:
         help="keep topics, subscriptions, messages and snapshots here; without it in memory only",
     )
     return parser
+
+
+def _port(text: str) -> int:
+    number = _not_negative(text)
+    if number > 65_535:
+        raise argparse.ArgumentTypeError(f"{text} is more than 65535")
+    return number
 
 
 def _not_negative(text: str) -> int:

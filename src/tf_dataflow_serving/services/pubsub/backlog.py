@@ -1,7 +1,8 @@
 """What a subscription has still to deliver, and what it has delivered without an answer."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain, islice
 from typing import NamedTuple
 
 from tf_dataflow_serving.services.pubsub.consumer import Consumer
@@ -14,7 +15,10 @@ from tf_dataflow_serving.services.pubsub.timetable import Timetable
 from tf_dataflow_serving.services.pubsub.waiting import Waiting
 
 STEPS_PER_TURN = 10_000
-"""Messages that one `take` passes at most: others must not wait for a long skip."""
+"""Messages that are passed at once at most: others must not wait for a long skip."""
+
+MESSAGES_PER_TURN = 1_000
+"""Messages that one `take` returns at most, for the same reason."""
 
 Forward = Callable[[Delivery], bool]
 """Moves a message that came back to its dead-letter topic, if it must go there."""
@@ -94,15 +98,17 @@ class Backlog:
     ) -> list[Delivery]:
         """Lease messages to a consumer until `deadline`, as many as it has room for.
 
-        With several consumers each gets a fair share at a time. The sum of their encoded
+        With several consumers each gets a fair share at a time, and what remains of an ordering
+        key, but nobody gets more than MESSAGES_PER_TURN. The sum of their encoded
         sizes stays within `max_bytes`, but a message that is larger comes alone. Every lease
         takes its number from `leases`.
         """
         taken: list[Delivery] = []
-        numbers, bytes_left, share = iter(leases), max_bytes, self._share()
+        numbers, bytes_left = iter(leases), max_bytes
+        share = min(self._share(), MESSAGES_PER_TURN)
         self._waiting.begin_run()
         self._steps_left = STEPS_PER_TURN
-        while len(taken) < share and consumer.has_room():
+        while self._may_go_on(len(taken), share) and consumer.has_room():
             delivery = self._next()
             if delivery is None:
                 break
@@ -117,7 +123,13 @@ class Backlog:
         return taken
 
     def find(self, sequence: int) -> Delivery | None:
-        """Return a message that was read and is not settled."""
+        """Return a message that is not settled.
+
+        It is read ahead if it must: what a process has delivered, the next has not read.
+        """
+        while self._reader.next_sequence <= sequence and (message := self._reader.read()):
+            if self._wants(message):
+                self._waiting.restore(self._admit(message))
         return self._unsettled.get(sequence)
 
     def acknowledge(self, delivery: Delivery) -> None:
@@ -131,11 +143,17 @@ class Backlog:
         self._times.set(delivery, deadline)
 
     def take_back(self, delivery: Delivery, now: int) -> None:
-        """End a lease that runs: the message is delivered again, or is a dead letter."""
+        """Count a return: the message is delivered again, or is a dead letter.
+
+        Its lease runs, or is void since one before it in its order came back just now.
+        """
+        is_void = delivery.holder is None
         self._end_lease(delivery)
         delivery.returns += 1
         if self.forward(delivery):
             self._settle(delivery)
+        elif is_void:
+            return
         elif self.retry_policy is not None:
             self._delay(delivery, now + self.retry_policy.backoff(delivery.returns))
         else:
@@ -152,6 +170,16 @@ class Backlog:
         """Return what is owed now."""
         owed = tuple(delivery.message for delivery in self._unsettled.values())
         return Position(owed, self._reader.copy())
+
+    def unread(self) -> Reader:
+        """Return a reader of what was not read yet."""
+        return self._reader.copy()
+
+    def oldest_time(self) -> int | None:
+        """Return when the oldest message that is owed was published; None if nothing is owed."""
+        read = (delivery.message for delivery in self._unsettled.values())
+        oldest = next(chain(read, filter(self._wants, self._reader)), None)
+        return None if oldest is None else oldest.publish_time
 
     def floor(self) -> int:
         """Return the highest sequence up to which nothing is owed."""
@@ -191,28 +219,44 @@ class Backlog:
         # A reader that stood still would keep all that is published after it.
         self.reset(Position((), Reader(Log())))
 
-    def drop_old(self) -> None:
-        """Drop messages that are too old from the front; leased ones stay."""
-        old: list[Delivery] = []
-        for delivery in self._unsettled.values():
-            if delivery.message.publish_time >= self.oldest or len(old) == STEPS_PER_TURN:
-                break
-            if delivery.holder is None:
-                old.append(delivery)
+    def drop_old(self) -> bool:
+        """Drop some messages that are too old; leased ones stay. Tell whether there are more."""
+        old = list(islice(self._old(), STEPS_PER_TURN))
         for delivery in old:
             self._settle(delivery)
-        self._reader.pass_older(self.oldest)
+        before = self._reader.pending
+        self._reader.pass_older(self.oldest, STEPS_PER_TURN)
+        return STEPS_PER_TURN in (len(old), before - self._reader.pending)
 
     def is_empty(self) -> bool:
         """Tell whether everything is acknowledged."""
-        self.drop_old()
-        return not self._unsettled and not any(map(self._wants, self._reader))
+        if self._unsettled:
+            return False
+        self._skip_unwanted()
+        return not self._reader.pending
 
     def size(self) -> BacklogSize:
         """Count the messages."""
-        self.drop_old()
         out = sum(delivery.holder is not None for delivery in self._unsettled.values())
         return BacklogSize(len(self._unsettled) + sum(map(self._wants, self._reader)), out)
+
+    def _old(self) -> Iterator[Delivery]:
+        """Return what is too old and not leased, from the front."""
+        for delivery in self._unsettled.values():
+            if delivery.message.publish_time >= self.oldest:
+                return
+            if delivery.holder is None:
+                yield delivery
+
+    def _skip_unwanted(self) -> None:
+        """Pass what the filter rejects, so that nobody looks at it twice."""
+        for message in self._reader:
+            if self._wants(message):
+                return
+            self._reader.read()
+
+    def _may_go_on(self, taken: int, share: int) -> bool:
+        return taken < share or (taken < MESSAGES_PER_TURN and self._waiting.is_within_key())
 
     def _share(self) -> int:
         """Return an equal part, at least 1, of what is available to the consumers with room."""
@@ -221,14 +265,18 @@ class Backlog:
         return max(1, math.ceil(available / max(1, consumers)))
 
     def _next(self) -> Delivery | None:
-        while self._steps_left > 0 and (delivery := self._candidate()) is not None:
+        while (delivery := self._candidate()) is not None:
             if delivery.message.publish_time >= self.oldest:
                 return delivery
-            self._steps_left -= 1
             self._settle(delivery)
+            self._steps_left -= 1
+            if self._steps_left <= 0:
+                break
         return None
 
     def _candidate(self) -> Delivery | None:
+        if self._waiting.is_within_key():
+            return self._waiting.next()
         # New messages and those that came back take turns: neither may starve the other.
         self._new_first = not self._new_first
         if self._new_first:

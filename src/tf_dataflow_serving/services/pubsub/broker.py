@@ -1,8 +1,9 @@
 """Moves messages from publishers to consumers."""
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
 from tf_dataflow_serving.services.pubsub.backlog import Position
 from tf_dataflow_serving.services.pubsub.catalog import Catalog
@@ -53,13 +54,14 @@ class Broker:
         self._clock = clock
         self._store = store or Store()
         self._times: Timetable[Delivery] = Timetable(LEASE_RESOLUTION, wake_timer)
-        self._serials = Serials(clock())
+        kept = self._store.load()
+        self._serials = Serials(clock(), kept.reserved, self._store.reserve)
         self._watchers: list[Wake] = []
         self.journal = journal or Journal(capacity=0)
         self.catalog = Catalog(clock, self._serials, self._store, self._times, self._bury)
         self.catalog.on_removal = self._tell_watchers
         self.snapshots = Snapshots(clock, self._serials, self._store)
-        restore(self._store.load(), self.catalog, self.snapshots, self._serials)
+        restore(kept, self.catalog, self.snapshots)
         self._upkeep = Upkeep(clock, self.catalog, self.snapshots, self._store)
 
     def publish(self, topic_name: str, drafts: Sequence[Draft]) -> list[str]:
@@ -83,6 +85,7 @@ class Broker:
         try:
             yield Receiver(subscription, consumer, self._clock, self._serials, self.journal)
         finally:
+            subscription.active_at = self._clock()
             subscription.backlog.detach(consumer)
 
     def acknowledge(self, subscription_name: str, ack_ids: Iterable[str]) -> None:
@@ -116,22 +119,17 @@ class Broker:
         InvalidAckIds. Nothing is done if one of the values is invalid.
         """
         subscription = self._used(subscription_name)
-        parsed = []
-        for text, seconds in changes:
+        wanted = dict(changes)
+        for seconds in wanted.values():
             check_extension(seconds)
-            parsed.append((text, subscription.parse_ack_id(text), seconds))
+        # All leases as they are now: one that is given back may end others of its order.
+        found = {text: subscription.find_leased(subscription.parse_ack_id(text)) for text in wanted}
         now = self._clock()
-        refused: list[str] = []
-        for text, ack_id, seconds in parsed:
-            delivery = subscription.find_leased(ack_id)
-            if delivery is None:
-                refused.append(text)
-            elif seconds:
-                subscription.backlog.extend(delivery, now + seconds * SECOND)
-            else:
-                subscription.backlog.take_back(delivery, now)
+        for text, delivery in found.items():
+            if delivery is not None:
+                _modify(subscription, delivery, wanted[text], now)
         self._tell_watchers()
-        _check_refused(subscription, refused)
+        _check_refused(subscription, [text for text in found if found[text] is None])
 
     def seek_to_time(self, subscription_name: str, time: int) -> None:
         """Settle what was published before `time`, and owe all that is retained from then on.
@@ -142,7 +140,7 @@ class Broker:
         subscription.check_attached()
         subscription.topic.forget_old(self._clock())
         subscription.forget_old(self._clock())
-        self._move(subscription, subscription.rewound(time))
+        self._move({subscription: subscription.rewound(time)})
 
     def seek_to_snapshot(self, subscription_name: str, snapshot_name: str) -> None:
         """Owe what the snapshot holds, and what was published after it; all leases end.
@@ -156,17 +154,19 @@ class Broker:
             raise FailedPrecondition(
                 f"The snapshot is not of the subscription's topic (resource={snapshot_name})."
             )
-        self._store.seek_to_snapshot(subscription.serial, snapshot.record.serial)
-        subscription.seek(snapshot.position, next(self._serials))
+        first_lease = next(self._serials)
+        with self._store.transaction():
+            self._store.save_subscription(replace(subscription.record, first_lease=first_lease))
+            self._store.seek_to_snapshot(subscription.serial, snapshot.record.serial)
+        subscription.seek(snapshot.position, first_lease)
         self._tell_watchers()
 
     def clear(self, subscription_name: str | None = None) -> None:
         """Drop the backlog of a subscription; without a name every backlog, and the journal."""
         if subscription_name is not None:
-            self._drop_backlog(self.catalog.subscription(subscription_name))
+            self._drop_backlogs([self.catalog.subscription(subscription_name)])
             return
-        for subscription in self.catalog.all_subscriptions():
-            self._drop_backlog(subscription)
+        self._drop_backlogs(self.catalog.all_subscriptions())
         self.journal.clear()
 
     @contextmanager
@@ -181,9 +181,12 @@ class Broker:
     def run_due(self) -> None:
         """Do some of what is due; `next_due` tells whether there is more."""
         now = self._clock()
+        done = 0
         for delivery in self._times.pop_due(now, EXPIRED_PER_TURN):
             delivery.owner.due(delivery, now)
-        if self._upkeep.next_due <= now:
+            done += 1
+        # What came back just now may be past its retention.
+        if done < EXPIRED_PER_TURN and self._upkeep.next_due <= now:
             self._upkeep.run()
         self._tell_watchers()
 
@@ -222,14 +225,22 @@ class Broker:
         self._deliver(topic, letters)
         return True
 
-    def _drop_backlog(self, subscription: Subscription) -> None:
-        if not subscription.detached:
-            self._move(subscription, Position((), subscription.topic.end()))
+    def _drop_backlogs(self, subscriptions: Iterable[Subscription]) -> None:
+        self._move(
+            {one: Position((), one.topic.end()) for one in subscriptions if not one.detached}
+        )
 
-    def _move(self, subscription: Subscription, position: Position) -> None:
-        replay_from = position.reader.next_sequence
-        self._store.seek(subscription.serial, position.floor, replay_from)
-        subscription.seek(position, next(self._serials))
+    def _move(self, positions: Mapping[Subscription, Position]) -> None:
+        """Let subscriptions owe something else from now on, all of them or none."""
+        first_lease = next(self._serials)
+        with self._store.transaction():
+            for subscription, position in positions.items():
+                record = replace(subscription.record, first_lease=first_lease)
+                self._store.save_subscription(record)
+                replay_from = position.reader.next_sequence
+                self._store.seek(subscription.serial, position.floor, replay_from)
+        for subscription, position in positions.items():
+            subscription.seek(position, first_lease)
         self._tell_watchers()
 
     def _tell_watchers(self) -> None:
@@ -271,6 +282,13 @@ class Receiver:
             if delivery.attempt == 1:
                 self._journal.delivered(self.subscription.name, delivery)
         return [self.subscription.delivered(delivery) for delivery in taken]
+
+
+def _modify(subscription: Subscription, delivery: Delivery, seconds: int, now: int) -> None:
+    if not seconds:
+        subscription.backlog.take_back(delivery, now)
+    elif delivery.holder is not None:
+        subscription.backlog.extend(delivery, now + seconds * SECOND)
 
 
 def _check_refused(subscription: Subscription, refused: Sequence[str]) -> None:

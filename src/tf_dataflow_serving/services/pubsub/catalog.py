@@ -1,6 +1,7 @@
 """The topics and subscriptions that exist, by name."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
@@ -89,16 +90,17 @@ class Catalog:
         """Change settings."""
         topic = self.topic(name)
         settings.check()
-        self._store.save_topic(TopicRecord(topic.serial, name, settings))
+        history_from = topic.history_start(settings)
+        self._store.save_topic(replace(topic.record, settings=settings, history_from=history_from))
         topic.settings = settings
         return topic
 
     def delete_topic(self, name: str) -> None:
         """Delete a topic; its subscriptions keep their backlog."""
         topic = self.topic(name)
-        self._store.save_topic(TopicRecord(topic.serial, name, topic.settings, deleted=True))
+        self._store.save_topic(replace(topic.record, deleted=True))
         del self._topics[name]
-        topic.deleted = True
+        topic.delete()
 
     def create_subscription(
         self, name: str, topic_name: str, settings: SubscriptionSettings
@@ -111,11 +113,15 @@ class Catalog:
         topic = self.topic(topic_name)
         if name in self._subscriptions:
             raise AlreadyExists(name)
-        self._check(settings)
+        settings.check()
+        self._check_dead_letter_topic(settings)
         parse_filter(settings.filter)
-        record = SubscriptionRecord(next(self._serials), name, topic.serial, settings)
-        self._store.add_subscription(record, floor=topic.log.last_sequence)
-        return self.add_subscription(record, topic, topic.end())
+        reader = topic.end()
+        record = SubscriptionRecord(
+            next(self._serials), name, topic.serial, settings, history_from=reader.next_sequence
+        )
+        self._store.add_subscription(record, floor=reader.next_sequence - 1)
+        return self.add_subscription(record, topic, reader)
 
     def add_subscription(
         self, record: SubscriptionRecord, topic: Topic, reader: Reader
@@ -150,10 +156,12 @@ class Catalog:
     def update_subscription(self, name: str, settings: SubscriptionSettings) -> Subscription:
         """Change settings; leases that run are not touched."""
         subscription = self.subscription(name)
-        self._check(settings)
-        record = subscription.record
+        settings.check()
+        if settings.dead_letter_policy != subscription.settings.dead_letter_policy:
+            self._check_dead_letter_topic(settings)
+        history_from = subscription.history_start(settings)
         self._store.save_subscription(
-            SubscriptionRecord(record.serial, name, record.topic, settings, record.detached)
+            replace(subscription.record, settings=settings, history_from=history_from)
         )
         subscription.settings = settings
         return subscription
@@ -161,10 +169,7 @@ class Catalog:
     def detach_subscription(self, name: str) -> None:
         """Cut a subscription off from its topic; its backlog is lost."""
         subscription = self.subscription(name)
-        record = subscription.record
-        self._store.save_subscription(
-            SubscriptionRecord(record.serial, name, record.topic, record.settings, detached=True)
-        )
+        self._store.save_subscription(replace(subscription.record, detached=True))
         subscription.topic.subscriptions.pop(name, None)
         subscription.detach()
         self.on_removal()
@@ -178,8 +183,7 @@ class Catalog:
         subscription.delete()
         self.on_removal()
 
-    def _check(self, settings: SubscriptionSettings) -> None:
-        settings.check()
+    def _check_dead_letter_topic(self, settings: SubscriptionSettings) -> None:
         if settings.dead_letter_policy is not None:
             self.topic(settings.dead_letter_policy.topic)
 

@@ -15,9 +15,13 @@ LATEST = int(datetime(2200, 1, 1, tzinfo=UTC).timestamp()) * SECOND
 """As far as a clock can be moved: 64 bits of nanoseconds end in 2262, deadlines come after."""
 
 
-def steady_clock() -> Clock:
-    """Return a clock that starts at the time of day and ignores later changes of it."""
-    offset = time.time_ns() - time.monotonic_ns()
+def steady_clock(not_before: int = 0) -> Clock:
+    """Return a clock that starts at the time of day and ignores later changes of it.
+
+    It starts at `not_before` if that is later: time must not go back from one process to the
+    next over the same data.
+    """
+    offset = max(time.time_ns(), not_before) - time.monotonic_ns()
     return lambda: offset + time.monotonic_ns()
 
 

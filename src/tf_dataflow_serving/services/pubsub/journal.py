@@ -9,8 +9,8 @@ from tf_dataflow_serving.services.pubsub.delivery import Delivery
 from tf_dataflow_serving.services.pubsub.message import Message
 
 DEFAULT_CAPACITY = 10_000
-MAX_DATA_BYTES = 256 * 1024 * 1024
-"""Message data that is kept at most: 10,000 messages alone may have 100 GB."""
+MAX_BYTES = 256 * 1024 * 1024
+"""Data and attributes that are kept at most: 10,000 messages alone may have 100 GB."""
 
 
 class Progress(NamedTuple):
@@ -46,7 +46,7 @@ class Record(NamedTuple):
 
 
 class Journal:
-    """A bounded history: at most `capacity` messages, with at most MAX_DATA_BYTES of data.
+    """A bounded history: at most `capacity` messages, of at most MAX_BYTES.
 
     It costs a broker that works at full load next to nothing: it keeps the messages and
     deliveries themselves, and reads their counters when it is asked.
@@ -63,7 +63,7 @@ class Journal:
         """Record a publication, and forget what is too old for its sake."""
         self._published.extend(zip(repeat(topic_name), messages, strict=False))
         self._bytes += sum([len(message.content.data) for message in messages])
-        while len(self._published) > self._capacity or self._bytes > MAX_DATA_BYTES:
+        while len(self._published) > self._capacity or self._bytes > MAX_BYTES:
             self._forget_oldest()
 
     def delivered(self, subscription_name: str, delivery: Delivery) -> None:

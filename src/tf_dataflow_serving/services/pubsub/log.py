@@ -1,6 +1,7 @@
 """The messages of a topic, in the order of their publication."""
 
 from collections.abc import Iterator
+from itertools import count
 
 from tf_dataflow_serving.services.pubsub.message import Message
 
@@ -77,9 +78,13 @@ class Reader:
             self._passed += 1
         return message
 
-    def pass_older(self, time: int) -> None:
-        """Pass all messages that were published before `time`."""
-        while (message := self._entry.message) is not None and message.publish_time < time:
+    def pass_older(self, time: int, limit: int | None = None) -> None:
+        """Pass the messages that were published before `time`, at most `limit` of them."""
+        steps = count() if limit is None else range(limit)
+        for _ in steps:
+            message = self._entry.message
+            if message is None or message.publish_time >= time:
+                return
             self.read()
 
     def is_before(self, other: "Reader") -> bool:

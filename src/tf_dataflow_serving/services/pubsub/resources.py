@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from tf_dataflow_serving.services.pubsub.backlog import Backlog, Position
+from tf_dataflow_serving.services.pubsub.backlog import STEPS_PER_TURN, Backlog, Position
 from tf_dataflow_serving.services.pubsub.delivery import AckId, Delivered, Delivery
 from tf_dataflow_serving.services.pubsub.errors import (
     FailedPrecondition,
@@ -25,22 +25,27 @@ class Topic:
     """A named log of messages with its subscriptions.
 
     `serial` tells it from others that had its name. `history` is the oldest message that the
-    topic retains for its subscribers, None without a retention of its own.
+    topic retains for its subscribers, None without a retention of its own, or once deleted.
     """
 
     def __init__(self, record: TopicRecord) -> None:
         self.serial = record.serial
-        self.deleted = record.deleted
         self.log = Log()
         self.history: Reader | None = None
         self.subscriptions: dict[str, Subscription] = {}
+        self._deleted = record.deleted
         self._own_name = record.name
         self.settings = record.settings
 
     @property
     def name(self) -> str:
         """The name; of a deleted topic a word that says so."""
-        return DELETED_TOPIC if self.deleted else self._own_name
+        return DELETED_TOPIC if self._deleted else self._own_name
+
+    @property
+    def deleted(self) -> bool:
+        """Tell whether it is here only for those who still owe its messages."""
+        return self._deleted
 
     @property
     def settings(self) -> TopicSettings:
@@ -50,7 +55,7 @@ class Topic:
     @settings.setter
     def settings(self, settings: TopicSettings) -> None:
         self._settings = settings
-        if settings.retention is None:
+        if settings.retention is None or self._deleted:
             self.history = None
         elif self.history is None:
             self.history = self.end()
@@ -58,7 +63,19 @@ class Topic:
     @property
     def record(self) -> TopicRecord:
         """What is kept of the topic."""
-        return TopicRecord(self.serial, self._own_name, self.settings, self.deleted)
+        history_from = 0 if self.history is None else self.history.next_sequence
+        return TopicRecord(self.serial, self._own_name, self.settings, self._deleted, history_from)
+
+    def history_start(self, settings: TopicSettings) -> int:
+        """Return the lowest sequence that is retained if these are the settings."""
+        if settings.retention is None:
+            return 0
+        return (self.history or self.end()).next_sequence
+
+    def delete(self) -> None:
+        """Leave the messages to those who owe them, and to nobody else."""
+        self._deleted = True
+        self.history = None
 
     def end(self) -> Reader:
         """Return a reader of what is published from now on."""
@@ -74,7 +91,7 @@ class Topic:
     def forget_old(self, now: int) -> None:
         """Let go of messages that are past the topic's own retention."""
         if self.history is not None and self.settings.retention is not None:
-            self.history.pass_older(now - self.settings.retention)
+            self.history.pass_older(now - self.settings.retention, STEPS_PER_TURN)
 
 
 class Subscription:
@@ -95,7 +112,7 @@ class Subscription:
         self.detached = record.detached
         self.deleted = False
         self.active_at = active_at
-        self._first_lease = 0
+        self._first_lease = record.first_lease
         self.settings = record.settings
 
     @property
@@ -110,14 +127,26 @@ class Subscription:
         if not settings.retain_acked_messages:
             self.history = None
         elif self.history is None:
-            self.history = self.backlog.position().reader
+            self.history = self.backlog.unread()
 
     @property
     def record(self) -> SubscriptionRecord:
         """What is kept of the subscription, beside its backlog."""
         return SubscriptionRecord(
-            self.serial, self.name, self.topic.serial, self.settings, self.detached
+            serial=self.serial,
+            name=self.name,
+            topic=self.topic.serial,
+            settings=self.settings,
+            detached=self.detached,
+            history_from=self.history_start(self.settings),
+            first_lease=self._first_lease,
         )
+
+    def history_start(self, settings: SubscriptionSettings) -> int:
+        """Return the lowest sequence that is retained if these are the settings."""
+        if not settings.retain_acked_messages:
+            return 0
+        return (self.history or self.backlog.unread()).next_sequence
 
     def detach(self) -> None:
         """Drop the backlog for good and refuse consumers from now on."""
@@ -147,7 +176,7 @@ class Subscription:
         """Let go of messages that are past their retention, the topic's if that is longer."""
         self.backlog.oldest = now - max(self.settings.retention, self.topic.settings.retention or 0)
         if self.history is not None:
-            self.history.pass_older(now - self.settings.retention)
+            self.history.pass_older(now - self.settings.retention, STEPS_PER_TURN)
 
     def parse_ack_id(self, text: str) -> AckId:
         """Read an ack ID; raises InvalidArgument if this subscription did not give it."""
@@ -184,7 +213,7 @@ class Subscription:
         return Delivered(str(ack_id), delivery.message, delivery.returns + 1 if counted else 0)
 
     def seek(self, position: Position, first_lease: int) -> None:
-        """Owe from now on what `position` says; later leases have numbers from `first_lease`."""
+        """Owe from now on what `position` says; the leases to come are `first_lease` or above."""
         self._first_lease = first_lease
         self.backlog.reset(position)
 

@@ -1,48 +1,36 @@
 """Brings back what a store has kept."""
 
-from collections.abc import Iterable
-
 from tf_dataflow_serving.services.pubsub.backlog import Position
 from tf_dataflow_serving.services.pubsub.catalog import Catalog
 from tf_dataflow_serving.services.pubsub.log import Reader
-from tf_dataflow_serving.services.pubsub.message import Message
 from tf_dataflow_serving.services.pubsub.resources import Topic
-from tf_dataflow_serving.services.pubsub.serials import Serials
 from tf_dataflow_serving.services.pubsub.snapshots import Snapshots
 from tf_dataflow_serving.services.pubsub.store.interface import (
     AckState,
     StoredState,
     SubscriptionRecord,
+    TopicRecord,
 )
 
 
-def restore(state: StoredState, catalog: Catalog, snapshots: Snapshots, serials: Serials) -> None:
+def restore(state: StoredState, catalog: Catalog, snapshots: Snapshots) -> None:
     """Fill an empty catalog; all leases of the earlier process have ended."""
-    serials.start_after(_highest(state))
     topics = {record.serial: catalog.add_topic(record) for record in state.topics}
-    starts = {serial: Reader(topic.log) for serial, topic in topics.items()}
-    for serial, messages in state.messages.items():
-        _fill(topics[serial], starts[serial], messages)
-    for record, acks in state.subscriptions:
-        _restore_subscription(record, acks, starts[record.topic], topics[record.topic], catalog)
+    starts = {serial: topic.end() for serial, topic in topics.items()}
+    for record in state.topics:
+        _fill(topics[record.serial], record, starts[record.serial], state)
+    for subscription, acks in state.subscriptions:
+        topic = topics[subscription.topic]
+        _restore_subscription(subscription, acks, starts[topic.serial], topic, catalog)
     for snapshot, acks in state.snapshots:
         topic = topics[snapshot.topic]
-        snapshots.add(snapshot, topic, _position(starts[snapshot.topic], topic, acks))
+        snapshots.add(snapshot, topic, _position(starts[topic.serial], topic, acks))
 
 
-def _highest(state: StoredState) -> int:
-    numbers = [topic.serial for topic in state.topics]
-    numbers += [subscription.serial for subscription, _ in state.subscriptions]
-    numbers += [snapshot.serial for snapshot, _ in state.snapshots]
-    numbers += [acks.floor for _, acks in (*state.subscriptions, *state.snapshots)]
-    numbers += [messages[-1].sequence for messages in state.messages.values() if messages]
-    return max(numbers, default=0)
-
-
-def _fill(topic: Topic, start: Reader, messages: Iterable[Message]) -> None:
-    topic.append(messages)
+def _fill(topic: Topic, record: TopicRecord, start: Reader, state: StoredState) -> None:
+    topic.append(state.messages.get(topic.serial, ()))
     if topic.history is not None:
-        topic.history = start.copy()
+        topic.history = _from(record.history_from, start)
 
 
 def _restore_subscription(
@@ -55,23 +43,25 @@ def _restore_subscription(
         return
     subscription.backlog.reset(position)
     if subscription.history is not None:
-        subscription.history = _since_creation(record, start)
+        subscription.history = _from(record.history_from, start)
 
 
 def _position(start: Reader, topic: Topic, acks: AckState) -> Position:
-    """Return what is owed, all of it as read: ack IDs of the earlier process may name it."""
+    """Return what is owed, with a reader that stands after the last message acknowledged."""
     # The messages up to the floor may be gone from the store, and with them their numbers.
     topic.log.last_sequence = max(topic.log.last_sequence, acks.floor)
-    return Position(tuple(message for message in start if _is_owed(message, acks)), topic.end())
+    reader = _from(acks.floor + 1, start)
+    owed = []
+    last = max(acks.acknowledged, default=acks.floor)
+    while reader.next_sequence <= last and (message := reader.read()) is not None:
+        if message.sequence not in acks.acknowledged:
+            owed.append(message)
+    return Position(tuple(owed), reader)
 
 
-def _is_owed(message: Message, acks: AckState) -> bool:
-    return message.sequence > acks.floor and message.sequence not in acks.acknowledged
-
-
-def _since_creation(record: SubscriptionRecord, start: Reader) -> Reader:
-    """Return the first message of a subscription, whose serial is lower than the message's."""
-    history = start.copy()
-    while history.pending and history.next_sequence < record.serial:
-        history.read()
-    return history
+def _from(sequence: int, start: Reader) -> Reader:
+    """Return a reader of what has this number or a higher one."""
+    reader = start.copy()
+    while reader.pending and reader.next_sequence < sequence:
+        reader.read()
+    return reader

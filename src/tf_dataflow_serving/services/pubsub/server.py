@@ -56,9 +56,9 @@ async def serve(
     strike. What the broker holds is kept in `data_dir`, without one in memory only.
     """
     due_earlier = asyncio.Event()
-    clock = MovableClock(steady_clock(), due_earlier.set)
     faults = Faults(Random(seed))  # noqa: S311 - repeatable, on purpose
     with _open_store(data_dir) as store:
+        clock = MovableClock(steady_clock(store.latest_time()), due_earlier.set)
         broker = Broker(clock, due_earlier.set, store, Journal(journal_messages))
         async with (
             _serve_grpc(broker, faults, port) as grpc_port,

@@ -5,6 +5,7 @@ All durations are in nanoseconds. Source of bounds and defaults: the comments of
 google/pubsub/v1/pubsub.proto.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -12,6 +13,9 @@ from tf_dataflow_serving.services.pubsub import limits
 from tf_dataflow_serving.services.pubsub.clock import SECOND
 from tf_dataflow_serving.services.pubsub.deadlines import check_ack_deadline
 from tf_dataflow_serving.services.pubsub.errors import InvalidArgument
+
+_LABEL_KEY = re.compile(r"[^\W\d_][\w-]{0,62}")
+_LABEL_VALUE = re.compile(r"[\w-]{0,63}")
 
 
 @dataclass(frozen=True)
@@ -23,6 +27,7 @@ class TopicSettings:
 
     def check(self) -> None:
         """Raise InvalidArgument for a value out of bounds."""
+        check_labels(self.labels)
         if self.retention is not None:
             _check_retention(self.retention)
 
@@ -78,12 +83,13 @@ class SubscriptionSettings:
     enable_exactly_once_delivery: bool = False
     retain_acked_messages: bool = False
     retention: int = limits.DEFAULT_RETENTION_SECONDS * SECOND
-    expiration: int | None = None
+    expiration: int | None = limits.DEFAULT_EXPIRATION_SECONDS * SECOND
     retry_policy: RetryPolicy | None = None
     dead_letter_policy: DeadLetterPolicy | None = None
 
     def check(self) -> None:
         """Raise InvalidArgument for a value out of bounds."""
+        check_labels(self.labels)
         check_ack_deadline(self.ack_deadline_seconds)
         _check_retention(self.retention)
         self._check_expiration()
@@ -101,6 +107,27 @@ class SubscriptionSettings:
             raise InvalidArgument(
                 "expiration_policy.ttl must not be less than message_retention_duration."
             )
+
+
+def check_labels(labels: Mapping[str, str]) -> None:
+    """Raise InvalidArgument for labels that a resource must not have.
+
+    Source: cloud.google.com/pubsub/docs/labels, "Requirements for labels": lowercase letters,
+    of any script, digits, underscores and dashes.
+    """
+    if len(labels) > limits.LABELS:
+        raise InvalidArgument(
+            f"{len(labels)} labels were given, but the maximum is {limits.LABELS}."
+        )
+    for key, value in labels.items():
+        if not _LABEL_KEY.fullmatch(key) or not _is_lower(key):
+            raise InvalidArgument(f"Invalid label key given ({key}).")
+        if not _LABEL_VALUE.fullmatch(value) or not _is_lower(value):
+            raise InvalidArgument(f"Invalid value given for label {key} ({value}).")
+
+
+def _is_lower(text: str) -> bool:
+    return text == text.lower()
 
 
 def _check_retention(duration: int) -> None:

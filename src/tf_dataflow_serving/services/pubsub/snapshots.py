@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from itertools import chain
 
 from tf_dataflow_serving.services.pubsub import limits, names
 from tf_dataflow_serving.services.pubsub.backlog import Position
@@ -16,6 +15,7 @@ from tf_dataflow_serving.services.pubsub.errors import (
 )
 from tf_dataflow_serving.services.pubsub.resources import Snapshot, Subscription, Topic
 from tf_dataflow_serving.services.pubsub.serials import Serials
+from tf_dataflow_serving.services.pubsub.settings import check_labels
 from tf_dataflow_serving.services.pubsub.store.interface import SnapshotRecord, Store
 
 _LIFETIME = limits.SNAPSHOT_LIFETIME_SECONDS * SECOND
@@ -41,12 +41,13 @@ class Snapshots:
         Raises AlreadyExists, and FailedPrecondition if the snapshot would expire too soon.
         """
         names.check_snapshot(name)
+        check_labels(labels)
         self.forget_expired()
         if name in self._snapshots:
             raise AlreadyExists(name)
         subscription.check_attached()
+        expire_time = self._expire_time(subscription)
         position = subscription.backlog.position()
-        expire_time = self._expire_time(position)
         serial, topic = next(self._serials), subscription.topic
         record = SnapshotRecord(serial, name, topic.serial, expire_time, labels)
         with self._store.transaction():
@@ -86,6 +87,7 @@ class Snapshots:
     def update(self, name: str, labels: Mapping[str, str], expire_time: int) -> Snapshot:
         """Change what the owner may choose; `expire_time` in nanoseconds since the Unix epoch."""
         snapshot = self.get(name)
+        check_labels(labels)
         now = self._clock()
         if not now < expire_time <= now + _LIFETIME:
             raise InvalidArgument("A snapshot's expire_time must be within the next 7 days.")
@@ -107,10 +109,10 @@ class Snapshots:
             self._store.delete_snapshot(snapshot.record.serial)
             del self._snapshots[snapshot.name]
 
-    def _expire_time(self, position: Position) -> int:
+    def _expire_time(self, subscription: Subscription) -> int:
         now = self._clock()
-        oldest = next(chain(position.owed, position.reader), None)
-        expire_time = (now if oldest is None else oldest.publish_time) + _LIFETIME
+        oldest = subscription.backlog.oldest_time()
+        expire_time = (now if oldest is None else oldest) + _LIFETIME
         if expire_time < now + _MIN_LIFETIME:
             raise FailedPrecondition(
                 "The oldest unacknowledged message of the subscription is so old that the "

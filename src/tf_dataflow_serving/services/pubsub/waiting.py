@@ -3,6 +3,7 @@
 import heapq
 from collections import OrderedDict
 from collections.abc import Sequence
+from itertools import takewhile
 from typing import Protocol
 
 from tf_dataflow_serving.services.pubsub.delivery import Delivery
@@ -19,6 +20,13 @@ class Waiting(Protocol):
 
     def begin_run(self) -> None:
         """Start to give messages to a consumer."""
+
+    def is_within_key(self) -> bool:
+        """Tell whether the next message must follow the last one at once, in the same run.
+
+        The rest of an ordering key would otherwise wait until the consumer has settled what it
+        was given of it.
+        """
 
     def admit(self, delivery: Delivery) -> bool:
         """Take in a message never delivered: True if it may go out now, else it waits."""
@@ -57,6 +65,10 @@ class UnorderedWaiting:
     def begin_run(self) -> None:
         """Nothing depends on the run."""
 
+    def is_within_key(self) -> bool:
+        """No message must follow another."""
+        return False
+
     def admit(self, delivery: Delivery) -> bool:  # noqa: ARG002 - part of the interface
         """Every message may go out at once."""
         return True
@@ -94,7 +106,10 @@ class UnorderedWaiting:
 
 
 class _Lane:
-    """The messages of one ordering key: those out, all of one run, and those that wait."""
+    """The messages of one ordering key: those out, all of one run, and those that wait.
+
+    Those that are out are in the order of publication.
+    """
 
     __slots__ = ("out", "run", "waiting")
 
@@ -138,6 +153,10 @@ class OrderedWaiting:
         """Close the lane of the run before: it opens when its messages are settled or back."""
         self._run += 1
         self._current = None
+
+    def is_within_key(self) -> bool:
+        """Tell whether the lane of the last message has more."""
+        return self._current is not None
 
     def admit(self, delivery: Delivery) -> bool:
         """Let a message pass if nothing of its key is before it, but for its own run."""
@@ -191,7 +210,9 @@ class OrderedWaiting:
         if not key:
             return ()
         out = self._lanes[key].out
-        later = [other for number, other in out.items() if number > delivery.message.sequence]
+        earlier = delivery.message.sequence
+        numbers = takewhile(lambda number: number > earlier, reversed(out))
+        later = [out[number] for number in numbers]
         self._return(key, later)
         return later
 

@@ -3,6 +3,7 @@
 import os
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,19 @@ MODULE = "tf_dataflow_serving.services.pubsub"
 
 def start_emulator(directory: Path, *arguments: str) -> ServiceProcess:
     return ServiceProcess.start("pubsub", MODULE, arguments, directory / "pubsub.log", os.environ)
+
+
+@pytest.fixture
+def launch(tmp_path: Path) -> Iterator[Callable[..., ServiceProcess]]:
+    """Starts emulators with flags of the test's own; all have ended when it has."""
+    with ExitStack() as cleanup:
+
+        def start(*arguments: str) -> ServiceProcess:
+            process = start_emulator(tmp_path, *arguments)
+            cleanup.callback(process.stop)
+            return process
+
+        yield start
 
 
 @dataclass(frozen=True)

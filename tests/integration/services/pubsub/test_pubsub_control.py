@@ -1,9 +1,9 @@
 """The control endpoint over HTTP and by its client, beside Google's own clients."""
 
-import os
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -23,10 +23,6 @@ from tf_dataflow_serving.services.pubsub.control.client import (
 
 MODULE = "tf_dataflow_serving.services.pubsub"
 WAIT_SECONDS = 30.0
-
-
-def start(directory, *arguments: str) -> ServiceProcess:
-    return ServiceProcess.start("pubsub", MODULE, arguments, directory / "log", os.environ)
 
 
 def url(process: ServiceProcess) -> str:
@@ -75,6 +71,12 @@ def pull(subscriber, subscription) -> Callable[..., list[types.ReceivedMessage]]
         return list(response.received_messages)
 
     return call
+
+
+def wait_until(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + WAIT_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, "it has not come about"
 
 
 def acknowledge(subscriber, subscription, received) -> None:
@@ -149,8 +151,8 @@ def test_a_page_ends_where_it_would_become_too_large(control, http, publish):
     assert len(control.messages()) == 5
 
 
-def test_it_says_how_many_messages_it_has_forgotten(tmp_path):
-    process = start(tmp_path, "--journal_messages", "3")
+def test_it_says_how_many_messages_it_has_forgotten(launch):
+    process = launch("--journal_messages", "3")
     topic = "projects/p/topics/top"
     try:
         with (
@@ -221,6 +223,57 @@ def test_waiting_ends_with_the_last_acknowledgement(
             wait.result(WAIT_SECONDS)
 
 
+def test_waiting_ends_when_what_is_left_is_a_dead_letter_or_too_old(
+    control, publisher, subscriber, publish, pull, topic, project
+):
+    letters = publisher.create_topic(name=f"{project}/topics/dead").name
+    name = f"{project}/subscriptions/dying"
+    request = {
+        "name": name,
+        "topic": topic,
+        "dead_letter_policy": {"dead_letter_topic": letters},
+        "message_retention_duration": timedelta(minutes=10),
+    }
+    subscriber.create_subscription(request=request)
+    with ThreadPoolExecutor() as threads:
+        publish("poison")
+        waiting = threads.submit(control.wait_until_acknowledged, name, WAIT_SECONDS)
+        for _ in range(5):
+            ack_ids = [one.ack_id for one in pull(name)]
+            subscriber.modify_ack_deadline(
+                subscription=name, ack_ids=ack_ids, ack_deadline_seconds=0
+            )
+        waiting.result(WAIT_SECONDS)
+        publish("old")
+        waiting = threads.submit(control.wait_until_acknowledged, name, WAIT_SECONDS)
+        control.advance_clock(11 * 60)
+        waiting.result(WAIT_SECONDS)
+
+
+def test_a_client_that_waits_no_more_is_not_waited_for(launch):
+    process = launch()
+    with grpc.insecure_channel(f"127.0.0.1:{process.ports['grpc']}") as channel:
+        publish_to_nobody(channel)
+        with pytest.raises(httpx.TimeoutException):
+            httpx.post(f"{url(process)}/v1/wait", json={}, timeout=0.2, trust_env=False)
+    process.stop()
+    assert "Traceback" not in process.log.read_text()
+
+
+def publish_to_nobody(channel: grpc.Channel) -> None:
+    """Leave a message that nobody acknowledges."""
+    topic, name = "projects/p/topics/top", "projects/p/subscriptions/sub"
+    subscription = types.Subscription(name=name, topic=topic)
+    message = types.PubsubMessage(data=b"a")
+    for method, request in (
+        ("Publisher/CreateTopic", types.Topic(name=topic)),
+        ("Subscriber/CreateSubscription", subscription),
+        ("Publisher/Publish", types.PublishRequest(topic=topic, messages=[message])),
+    ):
+        call = channel.unary_unary(f"/google.pubsub.v1.{method}")
+        call(type(request).serialize(request), timeout=WAIT_SECONDS)
+
+
 def test_waiting_in_vain_tells_what_is_pending(control, publish, subscription):
     publish("a", "b")
     with pytest.raises(NotAcknowledged, match=f"2 of {subscription}$") as failure:
@@ -280,28 +333,19 @@ def test_a_delay_lets_a_call_be_late_and_others_go_on(control, publish, topic, p
     assert [fault.struck for fault in control.faults()] == [1, 1]
 
 
-def test_the_emulator_stops_while_a_fault_delays_a_call_and_somebody_waits(tmp_path):
-    process = start(tmp_path)
-    topic, name = "projects/p/topics/top", "projects/p/subscriptions/sub"
-    request = types.PublishRequest(topic=topic, messages=[types.PubsubMessage(data=b"a")])
-    content = types.PublishRequest.serialize(request)
+def test_the_emulator_stops_while_a_fault_delays_a_call_and_somebody_waits(launch):
+    process = launch()
     with (
         grpc.insecure_channel(f"127.0.0.1:{process.ports['grpc']}") as channel,
         PubSubControl(url(process)) as control,
         ThreadPoolExecutor() as threads,
     ):
-        create = channel.unary_unary("/google.pubsub.v1.Publisher/CreateTopic")
-        create(types.Topic.serialize(types.Topic(name=topic)), timeout=WAIT_SECONDS)
-        subscribe = channel.unary_unary("/google.pubsub.v1.Subscriber/CreateSubscription")
-        subscription = types.Subscription(name=name, topic=topic)
-        subscribe(types.Subscription.serialize(subscription), timeout=WAIT_SECONDS)
-        publish = channel.unary_unary("/google.pubsub.v1.Publisher/Publish")
-        publish(content, timeout=WAIT_SECONDS)
-        control.inject("Publish", delay=3_600)
-        late = publish.future(content, timeout=WAIT_SECONDS)
-        while control.faults()[0].struck == 0:
-            pass
-        waiting = threads.submit(control.wait_until_acknowledged, name, WAIT_SECONDS)
+        publish_to_nobody(channel)
+        control.inject("GetTopic", delay=3_600)
+        call = channel.unary_unary("/google.pubsub.v1.Publisher/GetTopic")
+        late = call.future(b"", timeout=WAIT_SECONDS)
+        wait_until(lambda: control.faults()[0].struck)
+        waiting = threads.submit(control.wait_until_acknowledged, "", WAIT_SECONDS)
         process.stop()
         assert late.exception() is not None
         assert isinstance(waiting.exception(WAIT_SECONDS), ControlFailed)

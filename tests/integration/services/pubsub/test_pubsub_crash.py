@@ -1,14 +1,13 @@
 """An emulator with a data directory that is killed again and again while it is used."""
 
 import copy
-import os
 import random
 import secrets
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import chain
 
 import grpc
@@ -29,23 +28,9 @@ Start = Callable[[], ServiceProcess]
 
 
 @pytest.fixture
-def start(tmp_path) -> Iterator[Start]:
+def start(launch, tmp_path) -> Start:
     """Starts the emulator on one data directory, as often as a test wishes."""
-    arguments = ["--data_dir", str(tmp_path / "data")]
-    with ExitStack() as stack:
-
-        def run() -> ServiceProcess:
-            process = ServiceProcess.start(
-                "pubsub",
-                "tf_dataflow_serving.services.pubsub",
-                arguments,
-                tmp_path / "log",
-                os.environ,
-            )
-            stack.callback(process.stop)
-            return process
-
-        yield run
+    return partial(launch, "--data_dir", str(tmp_path / "data"))
 
 
 class Connection:

@@ -13,7 +13,7 @@ import grpc
 import pytest
 from google.pubsub_v1 import types
 
-from tf_dataflow_serving.services.process import ServiceFailed, ServiceProcess
+from tf_dataflow_serving.services.process import ServiceFailed
 from tf_dataflow_serving.services.pubsub.control.client import PubSubControl
 
 MODULE = "tf_dataflow_serving.services.pubsub"
@@ -37,10 +37,6 @@ def hold(message):
     threading.Event().wait()
 subscriber.subscribe(sys.argv[1], hold).result()
 """
-
-
-def start(directory, *arguments: str) -> ServiceProcess:
-    return ServiceProcess.start("pubsub", MODULE, arguments, directory / "log", os.environ)
 
 
 def call(channel: grpc.Channel, method: str, request) -> None:
@@ -115,8 +111,8 @@ def pull_one(subscriber, subscription) -> str:
     return response.received_messages[0].message.message_id
 
 
-def test_stops_when_asked_and_frees_its_port(tmp_path):
-    process = start(tmp_path)
+def test_stops_when_asked_and_frees_its_port(launch):
+    process = launch()
     port = process.ports["grpc"]
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
         grpc.channel_ready_future(channel).result(WAIT_SECONDS)
@@ -124,12 +120,12 @@ def test_stops_when_asked_and_frees_its_port(tmp_path):
     assert process.process.returncode == 0
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", port), WAIT_SECONDS)
-    start(tmp_path, "--port", str(port)).stop()
+    launch("--port", str(port))
 
 
-def test_stops_while_a_pull_waits_and_a_stream_is_open(tmp_path):
+def test_stops_while_a_pull_waits_and_a_stream_is_open(launch):
     """Over bare calls: Google's client would go on for a minute to give back what it held."""
-    process = start(tmp_path)
+    process = launch()
     topic, streamed, pulled = f"{P}/topics/top", f"{P}/subscriptions/one", f"{P}/subscriptions/two"
     opening = types.StreamingPullRequest(subscription=streamed, stream_ack_deadline_seconds=60)
     request = types.PullRequest(subscription=pulled, max_messages=1)
@@ -156,9 +152,9 @@ def test_stops_while_a_pull_waits_and_a_stream_is_open(tmp_path):
     assert process.process.returncode == 0
 
 
-def test_says_why_it_does_not_start(emulator, tmp_path):
+def test_says_why_it_does_not_start(emulator, launch):
     with pytest.raises(ServiceFailed, match="address"):
-        start(tmp_path, "--port", str(emulator.ports["grpc"]))
+        launch("--port", str(emulator.ports["grpc"]))
 
 
 def test_listens_on_one_address_only(emulator):
@@ -198,8 +194,8 @@ def test_a_connection_that_falls_silent_disturbs_nobody(emulator, clients, topic
         exchange(clients.publisher, clients.subscriber, topic, subscription, b"a")
 
 
-def test_a_silent_connection_does_not_keep_it_from_stopping(tmp_path):
-    process = start(tmp_path)
+def test_a_silent_connection_does_not_keep_it_from_stopping(launch):
+    process = launch()
     address = ("127.0.0.1", process.ports["grpc"])
     with socket.create_connection(address, WAIT_SECONDS) as silent:
         silent.sendall(HTTP2_PREFACE + HTTP2_EMPTY_SETTINGS)

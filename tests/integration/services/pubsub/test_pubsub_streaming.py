@@ -1,7 +1,6 @@
 """Streaming pull by Google's own client, and by a bare stream for the protocol's rules."""
 
 import queue
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -87,45 +86,20 @@ def test_a_message_given_back_comes_again(publisher, subscriber, topic, subscrip
         second.ack()
 
 
-def test_a_client_holds_no_more_than_its_flow_control_allows(
-    publisher, subscriber, topic, subscription
-):
-    lock, most, held = threading.Lock(), 0, 0
-    left = threading.Semaphore(0)
-
-    def work(message) -> None:
-        nonlocal most, held
-        with lock:
-            held += 1
-            most = max(most, held)
-        with lock:
-            held -= 1
-        message.ack()
-        left.release()
-
-    publish(publisher, topic, *(str(number) for number in range(100)))
-    with streaming(subscriber, subscription, work, max_messages=3):
-        for _ in range(100):
-            assert left.acquire(timeout=WAIT_SECONDS)
-    assert most <= 3
-
-
-def test_streams_and_their_subscription_share_without_repeating(
+def test_streams_of_a_subscription_share_its_messages_without_repeating(
     connect, publisher, topic, subscription
 ):
-    inbox = Inbox()
-    sent = {str(number).encode() for number in range(500)}
+    first, second = Inbox(), Inbox()
+    limit = 250
+    publish(publisher, topic, *(str(number) for number in range(2 * limit)))
     with (
-        streaming(connect().subscriber, subscription, inbox),
-        streaming(connect().subscriber, subscription, inbox),
+        streaming(connect().subscriber, subscription, first, max_messages=limit),
+        streaming(connect().subscriber, subscription, second, max_messages=limit),
     ):
-        publish(publisher, topic, *(text.decode() for text in sent))
-        found = []
-        for _ in sent:
-            message = inbox.next()
+        found = [inbox.next() for inbox in (first, second) for _ in range(limit)]
+        for message in found:
             message.ack()
-            found.append(message.data)
-    assert len(found) == len(set(found))
+    assert len({message.data for message in found}) == 2 * limit
 
 
 def test_a_stream_of_a_subscription_that_is_not_there_ends_with_not_found(subscriber, project):
@@ -200,6 +174,21 @@ def test_a_stream_gives_back_and_extends(stream, publisher, topic, subscription)
     stream.send(modify_deadline_ack_ids=[second.ack_id], modify_deadline_seconds=[1])
     (third,) = stream.receive()
     assert texts([first, second, third]) == [b"a"] * 3
+
+
+def test_a_stream_of_the_newer_protocol_answers_pings(stream, subscription):
+    stream.send(subscription=subscription, stream_ack_deadline_seconds=10, protocol_version=1)
+    stream.send()
+    answer = next(stream.call)
+    assert not answer.received_messages
+    assert "subscription_properties" in answer
+
+
+def test_a_stream_of_the_older_protocol_does_not(stream, publisher, topic, subscription):
+    stream.send(subscription=subscription, stream_ack_deadline_seconds=10)
+    stream.send()
+    publish(publisher, topic, "a")
+    assert texts(stream.receive()) == [b"a"]
 
 
 def test_a_stream_that_the_client_closes_ends_well(stream, publisher, topic, subscription):

@@ -50,14 +50,14 @@ def test_the_oldest_messages_fall_out_and_are_counted():
 
 
 def test_much_data_falls_out_before_many_messages_do(monkeypatch):
-    monkeypatch.setattr(journal_module, "MAX_DATA_BYTES", 10)
+    monkeypatch.setattr(journal_module, "MAX_BYTES", 10)
     journal = Journal()
     journal.published(TOPIC, [message(1, b"12345"), message(2, b"12345"), message(3, b"1")])
     assert (sequences(journal), journal.forgotten) == ([2, 3], 1)
 
 
 def test_a_message_larger_than_the_whole_journal_falls_out_alone(monkeypatch):
-    monkeypatch.setattr(journal_module, "MAX_DATA_BYTES", 10)
+    monkeypatch.setattr(journal_module, "MAX_BYTES", 10)
     journal = Journal()
     journal.published(TOPIC, [message(1, b"12345678901")])
     journal.published(TOPIC, [message(2, b"1234567890")])
@@ -99,7 +99,7 @@ def test_a_delivery_of_a_forgotten_message_is_ignored():
 
 
 def test_it_begins_anew_once_cleared(monkeypatch):
-    monkeypatch.setattr(journal_module, "MAX_DATA_BYTES", 10)
+    monkeypatch.setattr(journal_module, "MAX_BYTES", 10)
     journal = Journal(capacity=2)
     journal.published(TOPIC, [message(1), message(2), message(3)])
     journal.clear()

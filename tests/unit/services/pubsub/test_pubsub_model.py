@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -38,8 +39,9 @@ SUBSCRIPTIONS = {
         enable_message_ordering=True, ack_deadline_seconds=20, retain_acked_messages=True
     ),
     RED: SubscriptionSettings(filter='attributes.color = "red"'),
-    EXACT: SubscriptionSettings(enable_exactly_once_delivery=True),
+    EXACT: SubscriptionSettings(enable_exactly_once_delivery=True, enable_message_ordering=True),
 }
+IN_ORDER = {name for name, chosen in SUBSCRIPTIONS.items() if chosen.enable_message_ordering}
 NAMES = st.sampled_from(list(SUBSCRIPTIONS))
 
 
@@ -71,20 +73,12 @@ class Model:
     leases: dict[int, Lease] = field(default_factory=dict)
     ack_ids: set[str] = field(default_factory=set)
     """All that were given since the last seek: one from before it acknowledges nothing."""
-    old_ack_ids: set[str] = field(default_factory=set)
-    """Those from before seeks; only a process that ends forgets them."""
 
     def reset(self, owed: set[int]) -> None:
         """Owe something else from now on."""
         self.owed = owed
         self.leases.clear()
-        self.old_ack_ids |= self.ack_ids
         self.ack_ids.clear()
-
-    def restart(self) -> None:
-        """Owe the same, with no message out."""
-        self.leases.clear()
-        self.ack_ids |= self.old_ack_ids
 
 
 class BrokerMachine(RuleBasedStateMachine):
@@ -156,14 +150,14 @@ class BrokerMachine(RuleBasedStateMachine):
     def check_nothing_kept_back(self, name: str, taken: Sequence[Delivered]) -> None:
         model = self.models[name]
         free = model.owed - model.leases.keys()
-        if name == ORDERED:
+        if name in IN_ORDER:
             blocked = {self.messages[leased].key for leased in model.leases} - {""}
             free = {one for one in free if self.messages[one].key not in blocked}
         assert taken or not free, "something was available, but nothing was delivered"
 
     def check_order(self, name: str, taken: Sequence[Delivered]) -> None:
         """A key's messages come without gap, and only while none of the key is out."""
-        if name != ORDERED:
+        if name not in IN_ORDER:
             return
         model = self.models[name]
         by_key: dict[str, list[int]] = defaultdict(list)
@@ -210,19 +204,29 @@ class BrokerMachine(RuleBasedStateMachine):
         elif holds:
             self.return_message(name, delivered.message.sequence)
 
+    @rule(name=NAMES, last_first=st.booleans())
+    def give_all_back(self, name, last_first):
+        model = self.models[name]
+        ack_ids = [
+            lease.ack_id
+            for _, lease in sorted(model.leases.items(), key=itemgetter(0), reverse=last_first)
+        ]
+        self.broker.modify_ack_deadlines(name, [(ack_id, 0) for ack_id in ack_ids])
+        model.leases.clear()
+
     @rule(seconds=st.integers(1, 25))
     def pass_time(self, seconds):
         self.now += seconds * SECOND
         while self.broker.next_due() <= self.now:
             self.broker.run_due()
         for name, model in self.models.items():
-            for sequence, lease in sorted(model.leases.items()):
+            for sequence, lease in sorted(model.leases.items(), key=itemgetter(0)):
                 if -(-lease.end // LEASE_RESOLUTION) * LEASE_RESOLUTION <= self.now:
                     self.return_message(name, sequence)
 
     def return_message(self, name: str, sequence: int) -> None:
         model = self.models[name]
-        if model.leases.pop(sequence, None) is None or name != ORDERED:
+        if model.leases.pop(sequence, None) is None or name not in IN_ORDER:
             return
         key = self.messages[sequence].key
         for later in [one for one in model.leases if one > sequence]:
@@ -297,14 +301,15 @@ class RestartingBrokerMachine(BrokerMachine):
             self.directory = TemporaryDirectory()
         return SqliteStore(Path(self.directory.name))
 
-    @rule()
-    def restart(self):
+    @rule(seconds=st.integers(-100, 10))
+    def restart(self, seconds):
+        """The time of day may have been set back meanwhile."""
         self.store.close()
-        self.now += SECOND
         self.store = self.open_store()
+        self.now = max(self.now + seconds * SECOND, self.store.latest_time())
         self.broker = Broker(lambda: self.now, lambda: None, self.store)
         for model in self.models.values():
-            model.restart()
+            model.leases.clear()
 
     @initialize()
     def begin_with_a_message(self):

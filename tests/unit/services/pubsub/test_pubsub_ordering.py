@@ -61,6 +61,26 @@ def test_a_waiting_consumer_is_woken_when_a_key_opens(ordered):
         assert len(receiver.take()) == 1
 
 
+def test_a_run_of_a_key_is_not_cut_short_for_the_sake_of_other_consumers(ordered):
+    ordered.publish(*"abcdefgh", key="k")
+    ordered.modify(0, *ordered.pull())
+    with (
+        ordered.broker.receive(SUBSCRIPTION, FlowLimits(), lambda: None) as receiver,
+        ordered.broker.receive(SUBSCRIPTION, FlowLimits(), lambda: None) as other,
+    ):
+        assert len(receiver.take()) == 8
+        assert other.take() == []
+
+
+def test_many_messages_of_a_key_can_be_given_back_at_once(ordered):
+    for _ in range(20):
+        ordered.publish(*"a" * 1_000, key="k")
+    with ordered.broker.receive(SUBSCRIPTION, FlowLimits(), lambda: None) as receiver:
+        held = receiver.take()
+    ordered.modify(0, *reversed(held))
+    assert [one.message for one in ordered.pull()] == [one.message for one in held]
+
+
 def test_messages_without_a_key_do_not_wait(ordered):
     ordered.publish(*"ab")
     assert ordered.texts(limit=1) == ["a"]

@@ -1,5 +1,7 @@
 """Messages that come back: delivery attempts, dead letters, and the wait before a retry."""
 
+from dataclasses import replace
+
 import pytest
 
 from tf_dataflow_serving.services.pubsub.clock import SECOND
@@ -91,13 +93,42 @@ def test_messages_that_come_back_only_for_the_sake_of_order_die_no_sooner(bench)
     bench.broker.catalog.create_topic(DEAD, TopicSettings())
     bench.subscribe(enable_message_ordering=True, dead_letter_policy=DeadLetterPolicy(DEAD, 5))
     bench.publish("a", "b", key="k")
-    give_back(bench, 4)
+    for _ in range(4):
+        first, _ = bench.pull()
+        bench.modify(0, first)
     assert [delivered.attempt for delivered in bench.pull()] == [5, 1]
+
+
+def test_messages_of_a_key_that_are_given_back_together_count_each(bench):
+    bench.broker.catalog.create_topic(DEAD, TopicSettings())
+    bench.broker.catalog.create_subscription(DEAD_SUBSCRIPTION, DEAD, SubscriptionSettings())
+    bench.subscribe(
+        enable_message_ordering=True,
+        enable_exactly_once_delivery=True,
+        dead_letter_policy=DeadLetterPolicy(DEAD, 5),
+    )
+    bench.publish("a", "b", "c", key="k")
+    give_back(bench, 4)
+    assert [delivered.attempt for delivered in bench.pull()] == [5, 5, 5]
+    bench.advance(10)
+    give_back(bench, 1)
+    assert bench.texts() == []
+    assert bench.texts(DEAD_SUBSCRIPTION) == ["a", "b", "c"]
 
 
 def test_a_dead_letter_topic_must_exist(bench):
     with pytest.raises(NotFound, match="topics/dead"):
         bench.subscribe(dead_letter_policy=DeadLetterPolicy(DEAD, 5))
+
+
+def test_other_settings_can_be_changed_when_the_dead_letter_topic_is_gone(dying):
+    dying.broker.catalog.delete_topic(DEAD)
+    settings = SubscriptionSettings(20, dead_letter_policy=DeadLetterPolicy(DEAD, 5))
+    dying.broker.catalog.update_subscription(SUBSCRIPTION, settings)
+    with pytest.raises(NotFound, match="topics/dead"):
+        dying.broker.catalog.update_subscription(
+            SUBSCRIPTION, replace(settings, dead_letter_policy=DeadLetterPolicy(DEAD, 6))
+        )
 
 
 @pytest.mark.parametrize("attempts", [4, 101])

@@ -3,6 +3,7 @@
 import pytest
 
 from tf_dataflow_serving.services.pubsub.clock import SECOND
+from tf_dataflow_serving.services.pubsub.consumer import FlowLimits
 from tf_dataflow_serving.services.pubsub.errors import (
     AlreadyExists,
     FailedPrecondition,
@@ -16,6 +17,10 @@ TOPIC = "projects/p/topics/top"
 SUBSCRIPTION = "projects/p/subscriptions/sub"
 SNAPSHOT = "projects/p/snapshots/snap"
 MINUTE, HOUR, DAY = 60, 3_600, 86_400
+
+
+def ignore_wake() -> None:
+    """Nobody waits here."""
 
 
 def publish_each_minute(bench, texts: str) -> None:
@@ -114,6 +119,35 @@ def test_a_topic_retains_messages_for_subscriptions_made_later(bench):
     assert bench.texts() == []
     seek(bench, 2 * MINUTE)
     assert bench.texts() == ["b", "c"]
+
+
+def test_a_deleted_topic_retains_nothing(bench):
+    retain(bench, HOUR)
+    bench.subscribe()
+    publish_each_minute(bench, "ab")
+    acknowledge_all(bench)
+    bench.broker.catalog.delete_topic(TOPIC)
+    seek(bench, DAY)
+    assert bench.texts() == []
+
+
+def test_an_ack_id_from_before_a_seek_acknowledges_nothing(bench):
+    bench.subscribe(retain_acked_messages=True)
+    bench.publish("a")
+    held = bench.pull()
+    seek(bench, HOUR)
+    bench.ack(*held)
+    assert bench.texts() == ["a"]
+
+
+def test_many_messages_past_their_retention_are_gone_once_all_that_is_due_was_done(bench):
+    bench.subscribe(retention=10 * MINUTE * SECOND)
+    for _ in range(25):
+        bench.publish(*"a" * 1_000)
+    while bench.pull():
+        continue
+    bench.advance(11 * MINUTE)
+    assert bench.broker.catalog.subscription(SUBSCRIPTION).backlog.size() == (0, 0)
 
 
 def test_a_topic_that_retains_no_more_gives_nothing_back(bench):
@@ -221,6 +255,13 @@ def test_a_snapshot_lives_seven_days_less_the_age_of_its_oldest_message(bench):
         bench.broker.snapshots.get(SNAPSHOT)
 
 
+def test_what_a_filter_rejects_does_not_shorten_the_life_of_a_snapshot(bench):
+    bench.subscribe(filter="attributes:red", retention=8 * DAY * SECOND)
+    bench.publish("a")
+    bench.advance(7 * DAY)
+    assert snapshot(bench).record.expire_time == bench.now + 7 * DAY * SECOND
+
+
 def test_a_snapshot_that_would_expire_within_the_hour_is_refused(bench):
     bench.subscribe(retention=8 * DAY * SECOND)
     bench.publish("a")
@@ -298,6 +339,17 @@ def test_a_subscription_that_nobody_uses_expires(bench):
     bench.advance(DAY - 1)
     assert bench.broker.catalog.subscription(SUBSCRIPTION)
     bench.advance(20)
+    with pytest.raises(NotFound):
+        bench.pull()
+
+
+def test_a_subscription_with_a_stream_is_in_use_until_the_stream_ends(bench):
+    bench.subscribe(expiration=DAY * SECOND, retention=DAY * SECOND)
+    with bench.broker.receive(SUBSCRIPTION, FlowLimits(), ignore_wake):
+        bench.advance(2 * DAY)
+    bench.advance(DAY - 20)
+    assert bench.broker.catalog.subscription(SUBSCRIPTION)
+    bench.advance(40)
     with pytest.raises(NotFound):
         bench.pull()
 

@@ -11,6 +11,7 @@ from tf_dataflow_serving.services.pubsub.delivery import AckId
 from tf_dataflow_serving.services.pubsub.errors import InvalidArgument
 from tf_dataflow_serving.services.pubsub.message import Draft, Message, check_publication
 from tf_dataflow_serving.services.pubsub.protocol.paging import paginate
+from tf_dataflow_serving.services.pubsub.settings import check_labels
 
 
 @pytest.mark.parametrize("identifier", ["abc", "a" * 255, "A-_.~+%9", "my-goog"])
@@ -139,3 +140,29 @@ def test_a_page_has_a_thousand_at_most_and_no_less_than_none():
     assert len(paginate(items, str, 5000, "").items) == 1000
     with pytest.raises(InvalidArgument, match="page size"):
         paginate(items, str, -1, "")
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [{}, {"a": ""}, {"team-1_x": "7"}, {"é": "ü"}, {"k" * 63: "v" * 63}],
+)
+def test_documented_labels_are_valid(labels):
+    check_labels(labels)
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        {"": "v"},
+        {"1a": "v"},
+        {"UPPER": "v"},
+        {"a b": "v"},
+        {"k" * 64: "v"},
+        {"k": "v" * 64},
+        {"k": "V"},
+        {f"k{number}": "v" for number in range(65)},
+    ],
+)
+def test_other_labels_are_refused(labels):
+    with pytest.raises(InvalidArgument, match="label"):
+        check_labels(labels)

@@ -9,9 +9,13 @@ from tf_dataflow_serving.services.pubsub.clock import SECOND
 from tf_dataflow_serving.services.pubsub.consumer import FlowLimits
 from tf_dataflow_serving.services.pubsub.errors import NotFound
 from tf_dataflow_serving.services.pubsub.message import Draft
-from tf_dataflow_serving.services.pubsub.settings import SubscriptionSettings, TopicSettings
+from tf_dataflow_serving.services.pubsub.settings import (
+    DeadLetterPolicy,
+    SubscriptionSettings,
+    TopicSettings,
+)
 from tf_dataflow_serving.services.pubsub.store.sqlite import SqliteStore
-from tf_dataflow_serving.services.pubsub.upkeep import INTERVAL
+from tf_dataflow_serving.services.pubsub.upkeep import INTERVAL, STEPS_PER_TURN
 
 TOPIC = "projects/p/topics/top"
 SUBSCRIPTION = "projects/p/subscriptions/sub"
@@ -29,11 +33,11 @@ class Kept:
 
     def _open(self) -> None:
         self.store = SqliteStore(self._directory)
+        self.now = max(self.now, self.store.latest_time())
         self.broker = Broker(lambda: self.now, lambda: None, self.store)
 
     def restart(self) -> None:
         self.store.close()
-        self.now += SECOND
         self._open()
 
     def publish(self, *texts: str) -> None:
@@ -206,3 +210,99 @@ def test_an_ack_id_of_an_earlier_process_acknowledges_nothing_else(kept):
     kept.broker.acknowledge(SUBSCRIPTION, [old.ack_id])
     kept.pass_time()
     assert kept.texts() == ["b"]
+
+
+def test_what_a_topic_retained_is_deleted_with_it(kept):
+    kept.broker.catalog.update_topic(TOPIC, TopicSettings(retention=HOUR))
+    subscribe(kept)
+    kept.publish("a", "b")
+    with kept.broker.receive(SUBSCRIPTION, FlowLimits(1), lambda: None) as receiver:
+        (first,) = receiver.take()
+    kept.broker.acknowledge(SUBSCRIPTION, [first.ack_id])
+    kept.broker.catalog.delete_topic(TOPIC)
+    kept.pass_time()
+    assert kept.stored() == ["b"]
+    kept.broker.seek_to_time(SUBSCRIPTION, 0)
+    kept.restart()
+    assert kept.texts() == ["b"]
+
+
+def test_a_retention_begins_anew_neither_by_a_restart_nor_for_what_was_before(kept):
+    subscribe(kept)
+    kept.publish("a")
+    kept.broker.catalog.update_topic(TOPIC, TopicSettings(retention=HOUR))
+    kept.publish("b")
+    assert kept.texts() == ["a", "b"]
+    for _ in range(2):
+        kept.broker.seek_to_time(SUBSCRIPTION, 0)
+        assert kept.texts() == ["b"]
+        kept.restart()
+
+
+def test_time_does_not_go_back_behind_what_was_published(kept):
+    subscribe(kept, retention=HOUR)
+    kept.now += 10 * HOUR
+    kept.publish("a")
+    kept.now -= 10 * HOUR
+    kept.restart()
+    kept.publish("b")
+    kept.broker.seek_to_time(SUBSCRIPTION, kept.now + SECOND)
+    assert kept.texts() == []
+    kept.restart()
+    assert kept.texts() == []
+    kept.pass_time()
+    assert kept.stored() == []
+
+
+def test_no_number_is_given_twice_though_the_clock_is_set_back(kept):
+    subscribe(kept)
+    kept.publish("a")
+    given = set()
+    for _ in range(3):
+        with kept.broker.receive(SUBSCRIPTION, FlowLimits(), lambda: None) as receiver:
+            given |= {one.ack_id for one in receiver.take()}
+        kept.now -= HOUR
+        kept.restart()
+    assert len(given) == 3
+
+
+def test_a_dead_letter_is_in_one_place_after_a_restart(kept):
+    dead, letters = "projects/p/topics/dead", "projects/p/subscriptions/letters"
+    kept.broker.catalog.create_topic(dead, TopicSettings())
+    kept.broker.catalog.create_subscription(letters, dead, SubscriptionSettings())
+    subscribe(kept, dead_letter_policy=DeadLetterPolicy(dead, 5))
+    kept.publish("a")
+    for _ in range(5):
+        with kept.broker.receive(SUBSCRIPTION, FlowLimits(), lambda: None) as receiver:
+            (delivered,) = receiver.take()
+        kept.broker.modify_ack_deadlines(SUBSCRIPTION, [(delivered.ack_id, 0)])
+    kept.restart()
+    sizes = {one.name: one.backlog.size() for one in kept.broker.catalog.all_subscriptions()}
+    assert sizes == {SUBSCRIPTION: (0, 0), letters: (1, 0)}
+
+
+def test_many_subscriptions_are_looked_after_in_turns(kept):
+    for number in range(3 * STEPS_PER_TURN):
+        name = f"{SUBSCRIPTION}-{number}"
+        settings = SubscriptionSettings(retention=HOUR)
+        kept.broker.catalog.create_subscription(name, TOPIC, settings)
+    kept.publish("a")
+    kept.now += HOUR + SECOND
+    turns = 0
+    while kept.broker.next_due() <= kept.now:
+        kept.broker.run_due()
+        turns += 1
+    assert turns > 3
+    assert kept.stored() == []
+
+
+def test_a_subscription_deleted_during_a_round_is_no_trouble(kept):
+    for number in range(2 * STEPS_PER_TURN):
+        settings = SubscriptionSettings(retention=HOUR, expiration=24 * HOUR)
+        kept.broker.catalog.create_subscription(f"{SUBSCRIPTION}-{number}", TOPIC, settings)
+    kept.pass_time(24 * HOUR)
+    for subscription in kept.broker.catalog.all_subscriptions():
+        kept.broker.catalog.delete_subscription(subscription.name)
+    while kept.broker.next_due() <= kept.now:
+        kept.broker.run_due()
+    assert kept.broker.catalog.all_subscriptions() == []

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import suppress
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -45,9 +44,17 @@ class SubscriptionEndpoints:
         name = fields.text("subscription")
         seconds = fields.number_within("timeout_seconds", MAX_WAIT_SECONDS, DEFAULT_WAIT_SECONDS)
         fields.finish()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._wait_until_empty(name)
+        waiting = {
+            asyncio.ensure_future(self._wait_until_empty(name)),
+            asyncio.ensure_future(_disconnection(request)),
+        }
+        done, pending = await asyncio.wait(
+            waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED
+        )
+        for task in pending:
+            task.cancel()
+        for task in done:
+            task.result()
         return json_response(self._outcome(name))
 
     async def _wait_until_empty(self, name: str) -> None:
@@ -66,3 +73,9 @@ class SubscriptionEndpoints:
         """Return the subscription of this name, all if it is empty; raises NotFound."""
         catalog = self._broker.catalog
         return [catalog.subscription(name)] if name else catalog.all_subscriptions()
+
+
+async def _disconnection(request: Request) -> None:
+    """Wait until nobody waits for the answer any more."""
+    while (await request.receive())["type"] != "http.disconnect":
+        continue

@@ -68,8 +68,14 @@ def check_acknowledgement(request: wire.Proto) -> None:
 
 
 def nanoseconds(value: Any) -> int:
-    """Read a Duration, or a Timestamp as the time since the Unix epoch."""
-    return int(value.seconds) * SECOND + int(value.nanos)
+    """Read a Duration, or a Timestamp as the time since the Unix epoch.
+
+    Raises InvalidArgument if it does not fit in 64 bits, 292 years.
+    """
+    result = int(value.seconds) * SECOND + int(value.nanos)
+    if abs(result) >= 2**63:
+        raise InvalidArgument(f"A time of {value.seconds} seconds is out of range.")
+    return result
 
 
 def _check_size(request: wire.Proto, limit: int) -> None:

@@ -1,7 +1,6 @@
 """The methods of google.pubsub.v1.Publisher."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from operator import attrgetter
 from typing import Any
 
@@ -45,8 +44,7 @@ class _Publisher:
 
     def update_topic(self, request: wire.Proto) -> wire.Proto:
         name = request.topic.name
-        changes = resource_codec.topic_changes(request)
-        settings = replace(self._catalog.topic(name).settings, **changes)
+        settings = resource_codec.updated_topic(self._catalog.topic(name), request)
         return resource_codec.encode_topic(self._catalog.update_topic(name, settings))
 
     def list_topics(self, request: wire.Proto) -> wire.Proto:

@@ -3,8 +3,10 @@
 A field of a request that the emulator does not heed is refused: it never stays without effect.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
+
+from google.protobuf.field_mask_pb2 import FieldMask  # type: ignore[import-untyped]
 
 from tf_dataflow_serving.services.pubsub import limits
 from tf_dataflow_serving.services.pubsub.clock import SECOND
@@ -42,10 +44,29 @@ _SUBSCRIPTION_FIELDS = {
 
 _SNAPSHOT_FIELDS = {"name", "subscription", "labels"}
 
-_NOTHING_WHEN_EMPTY = {"push_config", "message_storage_policy"}
-"""An empty message here asks for what the emulator does anyway: pull, no policy."""
+_NOTHING_WHEN_EMPTY = {
+    "push_config",
+    "bigquery_config",
+    "cloud_storage_config",
+    "bigtable_config",
+    "message_storage_policy",
+    "schema_settings",
+    "ingestion_data_source_settings",
+}
+"""An empty message here asks for what the emulator does anyway: pull, no policy, no schema."""
 
-_IMMUTABLE = {"name", "topic", "filter", "enable_message_ordering", "detached", "state"}
+_IMMUTABLE = {
+    "name",
+    "topic",
+    "filter",
+    "enable_message_ordering",
+    "detached",
+    "state",
+    "topic_message_retention_duration",
+    "analytics_hub_subscription_info",
+    "satisfies_pzs",
+}
+"""What is fixed at creation, and what only the service may set."""
 
 
 def topic_settings(topic: wire.Proto) -> TopicSettings:
@@ -58,9 +79,18 @@ def subscription_settings(subscription: wire.Proto) -> SubscriptionSettings:
     """Read a Subscription; raises Unsupported for a setting that would have no effect."""
     _refuse_others(subscription, _SUBSCRIPTION_FIELDS, "Subscription")
     return SubscriptionSettings(
+        ack_deadline_seconds=(
+            subscription.ack_deadline_seconds or limits.DEFAULT_ACK_DEADLINE_SECONDS
+        ),
+        labels=dict(subscription.labels),
         enable_message_ordering=subscription.enable_message_ordering,
         filter=subscription.filter,
-        **dict(_subscription_values(subscription).values()),
+        enable_exactly_once_delivery=subscription.enable_exactly_once_delivery,
+        retain_acked_messages=subscription.retain_acked_messages,
+        retention=_retention(subscription),
+        expiration=_expiration(subscription),
+        retry_policy=_retry_policy(subscription),
+        dead_letter_policy=_dead_letter_policy(subscription),
     )
 
 
@@ -70,30 +100,21 @@ def snapshot_labels(request: wire.Proto) -> Mapping[str, str]:
     return dict(request.labels)
 
 
-def topic_changes(request: wire.Proto) -> Mapping[str, Any]:
-    """Read an UpdateTopicRequest: new values by the names of TopicSettings."""
-    topic = request.topic
-    values = {
-        "labels": ("labels", dict(topic.labels)),
-        "message_retention_duration": ("retention", _topic_retention(topic)),
-    }
-    return _masked(topic, request.update_mask.paths, values)
+def updated_topic(topic: Topic, request: wire.Proto) -> TopicSettings:
+    """Read an UpdateTopicRequest: the settings that the topic has then."""
+    return topic_settings(_merged(encode_topic(topic), request.topic, request.update_mask))
 
 
-def subscription_changes(request: wire.Proto) -> Mapping[str, Any]:
-    """Read an UpdateSubscriptionRequest: new values by the names of SubscriptionSettings."""
-    values = _subscription_values(request.subscription)
-    return _masked(request.subscription, request.update_mask.paths, values)
+def updated_subscription(subscription: Subscription, request: wire.Proto) -> SubscriptionSettings:
+    """Read an UpdateSubscriptionRequest: the settings that the subscription has then."""
+    current = encode_subscription(subscription)
+    return subscription_settings(_merged(current, request.subscription, request.update_mask))
 
 
-def snapshot_changes(request: wire.Proto) -> Mapping[str, Any]:
-    """Read an UpdateSnapshotRequest: new values by the names of SnapshotRecord."""
-    snapshot = request.snapshot
-    values = {
-        "labels": ("labels", dict(snapshot.labels)),
-        "expire_time": ("expire_time", nanoseconds(snapshot.expire_time)),
-    }
-    return _masked(snapshot, request.update_mask.paths, values)
+def updated_snapshot(snapshot: Snapshot, request: wire.Proto) -> tuple[Mapping[str, str], int]:
+    """Read an UpdateSnapshotRequest: the labels and the expire time that it has then."""
+    merged = _merged(encode_snapshot(snapshot), request.snapshot, request.update_mask)
+    return dict(merged.labels), nanoseconds(merged.expire_time)
 
 
 def encode_topic(topic: Topic) -> wire.Proto:
@@ -136,26 +157,6 @@ def encode_snapshot(snapshot: Snapshot) -> wire.Proto:
     return encoded
 
 
-def _subscription_values(subscription: wire.Proto) -> Mapping[str, tuple[str, Any]]:
-    """Return by the name of its field what may be updated: the setting's name and value."""
-    return {
-        "labels": ("labels", dict(subscription.labels)),
-        "ack_deadline_seconds": (
-            "ack_deadline_seconds",
-            subscription.ack_deadline_seconds or limits.DEFAULT_ACK_DEADLINE_SECONDS,
-        ),
-        "enable_exactly_once_delivery": (
-            "enable_exactly_once_delivery",
-            subscription.enable_exactly_once_delivery,
-        ),
-        "retain_acked_messages": ("retain_acked_messages", subscription.retain_acked_messages),
-        "message_retention_duration": ("retention", _retention(subscription)),
-        "expiration_policy": ("expiration", _expiration(subscription)),
-        "retry_policy": ("retry_policy", _retry_policy(subscription)),
-        "dead_letter_policy": ("dead_letter_policy", _dead_letter_policy(subscription)),
-    }
-
-
 def _topic_retention(topic: wire.Proto) -> int | None:
     if not topic.HasField("message_retention_duration"):
         return None
@@ -169,6 +170,8 @@ def _retention(subscription: wire.Proto) -> int:
 
 
 def _expiration(subscription: wire.Proto) -> int | None:
+    if not subscription.HasField("expiration_policy"):
+        return limits.DEFAULT_EXPIRATION_SECONDS * SECOND
     policy = subscription.expiration_policy
     return nanoseconds(policy.ttl) if policy.HasField("ttl") else None
 
@@ -188,13 +191,16 @@ def _retry_policy(subscription: wire.Proto) -> RetryPolicy | None:
 
 def _dead_letter_policy(subscription: wire.Proto) -> DeadLetterPolicy | None:
     given = subscription.dead_letter_policy
-    if not given.dead_letter_topic:
+    if not given.ByteSize():
         return None
+    if not given.dead_letter_topic:
+        raise InvalidArgument("A dead_letter_policy must name its dead_letter_topic.")
     attempts = given.max_delivery_attempts or limits.DEFAULT_DELIVERY_ATTEMPTS
     return DeadLetterPolicy(given.dead_letter_topic, attempts)
 
 
 def _encode_policies(encoded: wire.Proto, settings: SubscriptionSettings) -> None:
+    encoded.push_config.SetInParent()
     encoded.expiration_policy.SetInParent()
     if settings.expiration is not None:
         encoded.expiration_policy.ttl.FromNanoseconds(settings.expiration)
@@ -218,22 +224,18 @@ def _asks_nothing(name: str, value: Any) -> bool:
     return name in _NOTHING_WHEN_EMPTY and not value.ByteSize()
 
 
-def _masked(
-    resource: wire.Proto, paths: Iterable[str], values: Mapping[str, tuple[str, Any]]
-) -> Mapping[str, Any]:
-    chosen = list(paths)
-    if not chosen:
+def _merged(current: wire.Proto, given: wire.Proto, mask: wire.Proto) -> wire.Proto:
+    """Return the resource as it is, with what the mask names as it is given."""
+    if not mask.paths:
         raise InvalidArgument("The update_mask in the request must be specified and non-empty.")
-    for path in chosen:
-        if path not in values:
-            raise _unchangeable(resource, path)
-    return dict(values[path] for path in chosen)
+    for path in mask.paths:
+        _check_path(path, given)
+    mask.MergeMessage(given, current, True, True)
+    return current
 
 
-def _unchangeable(resource: wire.Proto, path: str) -> Exception:
-    known = resource.DESCRIPTOR.fields_by_name
-    if path.partition(".")[0] not in known:
-        return InvalidArgument(f"Invalid update_mask provided in the request: {path} is no field.")
-    if path in _IMMUTABLE:
-        return InvalidArgument(f"Invalid update_mask provided in the request: {path} is immutable.")
-    return Unsupported(f"{resource.DESCRIPTOR.name}.{path}")
+def _check_path(path: str, resource: wire.Proto) -> None:
+    if not FieldMask(paths=[path]).IsValidForDescriptor(resource.DESCRIPTOR):
+        raise InvalidArgument(f"Invalid update_mask provided in the request: {path} is no field.")
+    if path.partition(".")[0] in _IMMUTABLE:
+        raise InvalidArgument(f"Invalid update_mask provided in the request: {path} is immutable.")

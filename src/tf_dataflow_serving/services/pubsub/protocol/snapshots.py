@@ -41,10 +41,8 @@ class _SnapshotMethods:
 
     def update_snapshot(self, request: wire.Proto) -> wire.Proto:
         name = request.snapshot.name
-        changes = resource_codec.snapshot_changes(request)
-        record = self._snapshots.get(name).record
-        chosen = {"labels": record.labels, "expire_time": record.expire_time, **changes}
-        return resource_codec.encode_snapshot(self._snapshots.update(name, **chosen))
+        labels, time = resource_codec.updated_snapshot(self._snapshots.get(name), request)
+        return resource_codec.encode_snapshot(self._snapshots.update(name, labels, time))
 
     def list_snapshots(self, request: wire.Proto) -> wire.Proto:
         snapshots = self._snapshots.of_project(request.project)

@@ -22,6 +22,13 @@ from tf_dataflow_serving.services.pubsub.protocol import codec, wire
 from tf_dataflow_serving.services.pubsub.protocol.rpc import abort, serialize
 from tf_dataflow_serving.services.pubsub.timetable import Wake
 
+PINGS_SINCE_VERSION = 1
+"""The `protocol_version` of clients that want every request without ack IDs answered.
+
+Source: googleapis/google-cloud-go pull request 13457. Without an answer within 15 seconds
+they take the stream for dead.
+"""
+
 _ONLY_IN_FIRST = (
     "subscription",
     "max_outstanding_messages",
@@ -82,13 +89,14 @@ class _Stream:
         self._receiver = receiver
         self._wake = wake
         self._ack_deadline_seconds: int = opening.stream_ack_deadline_seconds
-        self._confirmations: deque[wire.Proto] = deque()
+        self._answers_pings: bool = opening.protocol_version >= PINGS_SINCE_VERSION
+        self._answers: deque[wire.Proto] = deque()
         self._settle(opening)
 
     def next_response(self) -> wire.Proto | None:
-        """Return a confirmation or messages that are available now, if there are any."""
-        if self._confirmations:
-            return self._confirmations.popleft()
+        """Return an answer or messages that are available now, if there are any."""
+        if self._answers:
+            return self._answers.popleft()
         delivered = self._receiver.take(self._ack_deadline_seconds)
         if not delivered:
             return None
@@ -102,6 +110,8 @@ class _Stream:
             _check_subsequent(request)
             self._change_ack_deadline(request.stream_ack_deadline_seconds)
             self._settle(request)
+            if self._answers_pings and _is_ping(request):
+                self._answer(self._response())
 
     def _change_ack_deadline(self, seconds: int) -> None:
         if seconds:
@@ -131,8 +141,11 @@ class _Stream:
     def _confirm(self, response: wire.Proto) -> None:
         """Send what became of ack IDs, which only exactly-once delivery confirms."""
         if self._receiver.subscription.settings.enable_exactly_once_delivery:
-            self._confirmations.append(response)
-            self._wake()
+            self._answer(response)
+
+    def _answer(self, response: wire.Proto) -> None:
+        self._answers.append(response)
+        self._wake()
 
     def _response(self) -> wire.Proto:
         settings = self._receiver.subscription.settings
@@ -141,6 +154,10 @@ class _Stream:
         properties.message_ordering_enabled = settings.enable_message_ordering
         properties.exactly_once_delivery_enabled = settings.enable_exactly_once_delivery
         return response
+
+
+def _is_ping(request: wire.Proto) -> bool:
+    return not request.ack_ids and not request.modify_deadline_ack_ids
 
 
 @contextmanager

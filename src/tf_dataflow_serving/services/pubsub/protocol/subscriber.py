@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import replace
 from operator import attrgetter
 from typing import Any
 
@@ -56,8 +55,8 @@ class _Subscriber:
 
     def update_subscription(self, request: wire.Proto) -> wire.Proto:
         name = request.subscription.name
-        changes = resource_codec.subscription_changes(request)
-        settings = replace(self._catalog.subscription(name).settings, **changes)
+        subscription = self._catalog.subscription(name)
+        settings = resource_codec.updated_subscription(subscription, request)
         return resource_codec.encode_subscription(self._catalog.update_subscription(name, settings))
 
     def list_subscriptions(self, request: wire.Proto) -> wire.Proto:
@@ -73,11 +72,13 @@ class _Subscriber:
         return wire.Empty()
 
     def acknowledge(self, request: wire.Proto) -> wire.Proto:
+        self._catalog.subscription(request.subscription)
         codec.check_acknowledgement(request)
         self._broker.acknowledge(request.subscription, request.ack_ids)
         return wire.Empty()
 
     def modify_ack_deadline(self, request: wire.Proto) -> wire.Proto:
+        self._catalog.subscription(request.subscription)
         codec.check_acknowledgement(request)
         seconds = request.ack_deadline_seconds
         changes = ((ack_id, seconds) for ack_id in request.ack_ids)
@@ -102,6 +103,7 @@ class _Subscriber:
         return wire.SeekResponse()
 
     async def pull(self, request: wire.Proto) -> wire.Proto:
+        self._catalog.subscription(request.subscription)
         if request.max_messages <= 0:
             raise InvalidArgument(
                 f"Invalid max_messages given ({request.max_messages}). It must be positive."

@@ -26,28 +26,36 @@ Settings = TypeVar("Settings", TopicSettings, SubscriptionSettings, RetryPolicy,
 
 
 def topic_row(record: TopicRecord) -> Row:
-    """Return serial, name, settings, deleted."""
-    return record.serial, record.name, _json(asdict(record.settings)), record.deleted
+    """Return serial, name, settings, deleted, history_from."""
+    settings = _json(asdict(record.settings))
+    return record.serial, record.name, settings, record.deleted, record.history_from
 
 
 def topic_record(row: Row) -> TopicRecord:
     """Read what `topic_row` returned; raises DataDirectoryRefused for unknown settings."""
-    serial, name, text, deleted = row
+    serial, name, text, deleted, history_from = row
     settings = _settings(TopicSettings, orjson.loads(text))
-    return TopicRecord(serial, name, settings, bool(deleted))
+    return TopicRecord(serial, name, settings, bool(deleted), history_from)
 
 
 def subscription_row(record: SubscriptionRecord) -> Row:
-    """Return serial, name, topic, settings, detached."""
-    settings = _json(asdict(record.settings))
-    return record.serial, record.name, record.topic, settings, record.detached
+    """Return serial, name, topic, settings, detached, history_from, first_lease."""
+    return (
+        record.serial,
+        record.name,
+        record.topic,
+        _json(asdict(record.settings)),
+        record.detached,
+        record.history_from,
+        record.first_lease,
+    )
 
 
 def subscription_record(row: Row) -> SubscriptionRecord:
     """Read what `subscription_row` returned; raises DataDirectoryRefused for unknown settings."""
-    serial, name, topic, text, detached = row
+    serial, name, topic, text, detached, *numbers = row
     settings = _subscription_settings(orjson.loads(text))
-    return SubscriptionRecord(serial, name, topic, settings, bool(detached))
+    return SubscriptionRecord(serial, name, topic, settings, bool(detached), *numbers)
 
 
 def snapshot_row(record: SnapshotRecord) -> Row:

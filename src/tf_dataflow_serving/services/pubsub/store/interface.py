@@ -16,23 +16,33 @@ from tf_dataflow_serving.services.pubsub.settings import SubscriptionSettings, T
 
 @dataclass(frozen=True)
 class TopicRecord:
-    """A topic; a deleted one is kept while others still owe its messages."""
+    """A topic; a deleted one is kept while others still owe its messages.
+
+    Messages below `history_from` are not retained for later seeks.
+    """
 
     serial: int
     name: str
     settings: TopicSettings
     deleted: bool = False
+    history_from: int = 0
 
 
 @dataclass(frozen=True)
 class SubscriptionRecord:
-    """A subscription to the topic with the serial `topic`."""
+    """A subscription to the topic with the serial `topic`.
+
+    Messages below `history_from` are not retained once acknowledged; ack IDs of leases with a
+    lower number than `first_lease` are from before a seek.
+    """
 
     serial: int
     name: str
     topic: int
     settings: SubscriptionSettings
     detached: bool = False
+    history_from: int = 0
+    first_lease: int = 0
 
 
 @dataclass(frozen=True)
@@ -59,12 +69,16 @@ class AckState:
 
 @dataclass(frozen=True)
 class StoredState:
-    """Everything that a store holds; messages by the serial of their topic, in order."""
+    """Everything that a store holds; messages by the serial of their topic, in order.
+
+    No number above `reserved` has been given to anything.
+    """
 
     topics: Sequence[TopicRecord] = ()
     messages: Mapping[int, Sequence[Message]] = field(default_factory=dict)
     subscriptions: Sequence[tuple[SubscriptionRecord, AckState]] = ()
     snapshots: Sequence[tuple[SnapshotRecord, AckState]] = ()
+    reserved: int = 0
 
 
 class Store:
@@ -81,6 +95,13 @@ class Store:
     def load(self) -> StoredState:
         """Return what was kept before."""
         return StoredState()
+
+    def latest_time(self) -> int:
+        """Return the time of the latest publication that is kept, 0 if there is none."""
+        return 0
+
+    def reserve(self, serial: int) -> None:
+        """Allow for numbers up to this one, which is higher than any before."""
 
     def save_topic(self, record: TopicRecord) -> None:
         """Add a topic or replace its record."""

@@ -12,16 +12,18 @@ APPLICATION_ID = 0x50755375
 SCHEMA_VERSION = 1
 
 _TABLES = (
+    "CREATE TABLE reserved (serial INTEGER NOT NULL)",
     # Messages below `first` are deleted, though their rows may still be there.
     "CREATE TABLE topics (serial INTEGER PRIMARY KEY, name TEXT NOT NULL, "
-    "settings TEXT NOT NULL, deleted INTEGER NOT NULL, first INTEGER NOT NULL DEFAULT 0)",
+    "settings TEXT NOT NULL, deleted INTEGER NOT NULL, history_from INTEGER NOT NULL, "
+    "first INTEGER NOT NULL DEFAULT 0)",
     "CREATE TABLE messages (sequence INTEGER PRIMARY KEY, topic INTEGER NOT NULL, "
     "publish_time INTEGER NOT NULL, data BLOB NOT NULL, attributes TEXT NOT NULL, "
     "ordering_key TEXT NOT NULL)",
     "CREATE INDEX messages_by_topic ON messages (topic)",
     "CREATE TABLE subscriptions (serial INTEGER PRIMARY KEY, name TEXT NOT NULL, "
     "topic INTEGER NOT NULL, settings TEXT NOT NULL, detached INTEGER NOT NULL, "
-    "floor INTEGER NOT NULL)",
+    "history_from INTEGER NOT NULL, first_lease INTEGER NOT NULL, floor INTEGER NOT NULL)",
     "CREATE TABLE snapshots (serial INTEGER PRIMARY KEY, name TEXT NOT NULL, "
     "topic INTEGER NOT NULL, expire_time INTEGER NOT NULL, labels TEXT NOT NULL, "
     "floor INTEGER NOT NULL)",

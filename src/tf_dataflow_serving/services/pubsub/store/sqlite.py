@@ -72,22 +72,30 @@ class SqliteStore(Store):
 
     def load(self) -> StoredState:
         """Return what was kept before; raises DataDirectoryRefused if it cannot be read."""
-        try:
-            with self._outermost():
-                self._sweep_all()
-                return self._state()
-        except (sqlite3.Error, ValueError) as error:
-            raise DataDirectoryRefused(
-                f"The data directory {self._directory} cannot be read: {error}."
-            ) from error
+        with self._reading(), self._outermost():
+            self._sweep_all()
+            return self._state()
+
+    def latest_time(self) -> int:
+        """Return the time of the latest publication that is kept, 0 if there is none."""
+        with self._reading():
+            times = self._rows("SELECT publish_time FROM messages ORDER BY sequence DESC LIMIT 1")
+        return int(times[0][0]) if times else 0
+
+    def reserve(self, serial: int) -> None:
+        """Allow for numbers up to this one, which is higher than any before."""
+        with self.transaction():
+            self._database.execute("DELETE FROM reserved")
+            self._database.execute("INSERT INTO reserved VALUES (?)", (serial,))
 
     def save_topic(self, record: TopicRecord) -> None:
         """Add a topic or replace its record."""
         with self.transaction():
             self._database.execute(
-                "INSERT INTO topics (serial, name, settings, deleted) VALUES (?, ?, ?, ?) "
-                "ON CONFLICT (serial) DO UPDATE SET name = excluded.name, "
-                "settings = excluded.settings, deleted = excluded.deleted",
+                "INSERT INTO topics (serial, name, settings, deleted, history_from) "
+                "VALUES (?, ?, ?, ?, ?) ON CONFLICT (serial) DO UPDATE SET "
+                "name = excluded.name, settings = excluded.settings, "
+                "deleted = excluded.deleted, history_from = excluded.history_from",
                 encoding.topic_row(record),
             )
 
@@ -110,7 +118,7 @@ class SqliteStore(Store):
         """Add a subscription."""
         with self.transaction():
             self._database.execute(
-                "INSERT INTO subscriptions VALUES (?, ?, ?, ?, ?, ?)",
+                "INSERT INTO subscriptions VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 (*encoding.subscription_row(record), floor),
             )
 
@@ -119,8 +127,8 @@ class SqliteStore(Store):
         serial, *values = encoding.subscription_row(record)
         with self.transaction():
             self._database.execute(
-                "UPDATE subscriptions SET name = ?, topic = ?, settings = ?, detached = ? "
-                "WHERE serial = ?",
+                "UPDATE subscriptions SET name = ?, topic = ?, settings = ?, detached = ?, "
+                "history_from = ?, first_lease = ? WHERE serial = ?",
                 (*values, serial),
             )
 
@@ -203,6 +211,15 @@ class SqliteStore(Store):
                 self._database.execute("ROLLBACK")
             raise
 
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.Error, ValueError) as error:
+            raise DataDirectoryRefused(
+                f"The data directory {self._directory} cannot be read: {error}."
+            ) from error
+
     def _floor(self, subscription: int) -> int:
         row = self._database.execute(
             "SELECT floor FROM subscriptions WHERE serial = ?", (subscription,)
@@ -244,7 +261,9 @@ class SqliteStore(Store):
             self._database.execute(statement)
 
     def _state(self) -> StoredState:
-        topics = self._rows("SELECT serial, name, settings, deleted FROM topics ORDER BY serial")
+        topics = self._rows(
+            "SELECT serial, name, settings, deleted, history_from FROM topics ORDER BY serial"
+        )
         return StoredState(
             topics=[encoding.topic_record(row) for row in topics],
             messages={row[0]: self._messages(row[0]) for row in topics},
@@ -256,6 +275,7 @@ class SqliteStore(Store):
                 (encoding.snapshot_record(row), self._ack_state(row[0], floor))
                 for *row, floor in self._rows("SELECT * FROM snapshots ORDER BY serial")
             ],
+            reserved=max((row[0] for row in self._rows("SELECT serial FROM reserved")), default=0),
         )
 
     def _messages(self, topic: int) -> list[Message]:
