@@ -1,7 +1,8 @@
 """The emulator as a child process, and Google's clients for it."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 import pytest
@@ -12,6 +13,7 @@ from google.cloud.pubsub_v1.types import BatchSettings
 from tf_dataflow_serving.services.process import ServiceProcess
 from tf_dataflow_serving.services.pubsub.control.client import PubSubControl
 
+MODULE = "tf_dataflow_serving.services.pubsub"
 TOPIC = "projects/perf/topics/top"
 SUBSCRIPTION = "projects/perf/subscriptions/sub"
 # What a request and a response may hold (limits.py): 1,000 messages of 1 KB.
@@ -63,24 +65,31 @@ class Pair:
 
 
 @pytest.fixture
-def pair(
+def new_pair(
     tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Pair]:
-    log = tmp_path_factory.mktemp("pubsub") / "log"
-    module = "tf_dataflow_serving.services.pubsub"
-    process = ServiceProcess.start("pubsub", module, ["--port", "0"], log, os.environ)
-    try:
-        monkeypatch.setenv("PUBSUB_EMULATOR_HOST", f"127.0.0.1:{process.ports['grpc']}")
-        # The client sends a batch when the message that would make it this large arrives.
-        batches = BatchSettings(max_messages=101)
-        publisher = pubsub_v1.PublisherClient(batch_settings=batches)
-        with pubsub_v1.SubscriberClient() as subscriber:
-            pair = Pair(process, publisher, subscriber)
-            pair.subscribe(TOPIC, SUBSCRIPTION)
-            yield pair
-        publisher.transport.close()
-    finally:
-        process.stop()
+) -> Iterator[Callable[..., Pair]]:
+    """Makes pairs, by the emulator's flags."""
+    with ExitStack() as cleanup:
+
+        def start(*flags: str) -> Pair:
+            log = tmp_path_factory.mktemp("pubsub") / "log"
+            process = ServiceProcess.start("pubsub", MODULE, flags, log, os.environ)
+            cleanup.callback(process.stop)
+            monkeypatch.setenv("PUBSUB_EMULATOR_HOST", f"127.0.0.1:{process.ports['grpc']}")
+            # The client sends a batch when the message that would make it this large arrives.
+            publisher = pubsub_v1.PublisherClient(batch_settings=BatchSettings(max_messages=101))
+            cleanup.callback(publisher.transport.close)
+            subscriber = cleanup.enter_context(pubsub_v1.SubscriberClient())
+            made = Pair(process, publisher, subscriber)
+            made.subscribe(TOPIC, SUBSCRIPTION)
+            return made
+
+        yield start
+
+
+@pytest.fixture
+def pair(new_pair: Callable[..., Pair]) -> Pair:
+    return new_pair()
 
 
 @pytest.fixture
