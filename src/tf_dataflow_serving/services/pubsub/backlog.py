@@ -99,9 +99,9 @@ class Backlog:
         """Lease messages to a consumer until `deadline`, as many as it has room for.
 
         With several consumers each gets a fair share at a time, and what remains of an ordering
-        key, but nobody gets more than MESSAGES_PER_TURN. The sum of their encoded
-        sizes stays within `max_bytes`, but a message that is larger comes alone. Every lease
-        takes its number from `leases`.
+        key, but nobody gets more than MESSAGES_PER_TURN. The sum of their encoded sizes stays
+        within `max_bytes`, but a message that is larger comes alone. Every lease takes its
+        number from `leases`.
         """
         taken: list[Delivery] = []
         numbers, bytes_left = iter(leases), max_bytes
@@ -109,6 +109,7 @@ class Backlog:
         self._waiting.begin_run()
         self._steps_left = STEPS_PER_TURN
         while self._may_go_on(len(taken), share) and consumer.has_room():
+            number = next(numbers)  # first: it may fail, and a message must not be on its way then
             delivery = self._next()
             if delivery is None:
                 break
@@ -116,21 +117,25 @@ class Backlog:
             if bytes_left < 0 and taken:
                 self._hold_back(delivery)
                 break
-            self._lease(delivery, consumer, deadline, next(numbers))
+            self._lease(delivery, consumer, deadline, number)
             taken.append(delivery)
         if self._steps_left <= 0:
             consumer.wake()
         return taken
 
     def find(self, sequence: int) -> Delivery | None:
-        """Return a message that is not settled.
+        """Return a message that was read and is not settled."""
+        return self._unsettled.get(sequence)
 
-        It is read ahead if it must: what a process has delivered, the next has not read.
+    def find_ahead(self, sequence: int) -> Delivery | None:
+        """Return a message that is not settled, and read as far as it is for that.
+
+        What a process has delivered, the next one has not read.
         """
         while self._reader.next_sequence <= sequence and (message := self._reader.read()):
             if self._wants(message):
                 self._waiting.restore(self._admit(message))
-        return self._unsettled.get(sequence)
+        return self.find(sequence)
 
     def acknowledge(self, delivery: Delivery) -> None:
         """Forget a message that is not settled."""

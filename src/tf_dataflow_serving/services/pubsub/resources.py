@@ -197,7 +197,9 @@ class Subscription:
 
         None too for an ack ID from before a seek: it must not undo that.
         """
-        return self.backlog.find(ack_id.sequence) if ack_id.lease >= self._first_lease else None
+        if ack_id.lease < self._first_lease:
+            return None
+        return self.backlog.find_ahead(ack_id.sequence)
 
     def find_leased(self, ack_id: AckId) -> Delivery | None:
         """Return the message that an ack ID names, None if the lease that it names has ended."""
