@@ -213,9 +213,9 @@ class Broker:
         policy = subscription.settings.dead_letter_policy
         if policy is None or not is_dead(delivery, policy):
             return False
-        letters = self._messages([dead_letter(subscription.name, delivery)])
         try:
             topic = self.catalog.topic(policy.topic)
+            letters = self._messages([dead_letter(subscription.name, delivery)])
             with self._store.transaction():
                 self._store.append(topic.serial, letters)
                 self._store.acknowledge(subscription.serial, [delivery.message.sequence])

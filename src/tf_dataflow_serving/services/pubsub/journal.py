@@ -62,7 +62,7 @@ class Journal:
     def published(self, topic_name: str, messages: Sequence[Message]) -> None:
         """Record a publication, and forget what is too old for its sake."""
         self._published.extend(zip(repeat(topic_name), messages, strict=False))
-        self._bytes += sum([len(message.content.data) for message in messages])
+        self._bytes += sum([message.size for message in messages])
         while len(self._published) > self._capacity or self._bytes > MAX_BYTES:
             self._forget_oldest()
 
@@ -88,5 +88,5 @@ class Journal:
     def _forget_oldest(self) -> None:
         _, message = self._published.popleft()
         self._deliveries.pop(message.sequence, None)
-        self._bytes -= len(message.content.data)
+        self._bytes -= message.size
         self.forgotten += 1

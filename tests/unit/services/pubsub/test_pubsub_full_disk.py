@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
+from tf_dataflow_serving.services.pubsub import serials
 from tf_dataflow_serving.services.pubsub.broker import Broker
 from tf_dataflow_serving.services.pubsub.clock import SECOND
 from tf_dataflow_serving.services.pubsub.consumer import FlowLimits
@@ -29,9 +30,16 @@ class Disk(Store):
     full = False
 
     def __getattribute__(self, name: str):
-        if name != "full" and not name.startswith("__") and self.full:
-            raise StorageFailed("The disk is full.")
-        return super().__getattribute__(name)
+        found = super().__getattribute__(name)
+        if name.startswith("__") or not callable(found):
+            return found
+
+        def call(*arguments, **named):
+            if self.full:
+                raise StorageFailed("The disk is full.")
+            return found(*arguments, **named)
+
+        return call
 
 
 class Full:
@@ -113,6 +121,33 @@ def test_a_dead_letter_that_cannot_be_kept_is_delivered_again(full):
     for _ in range(7):
         (delivered,) = full.take()
         full.broker.modify_ack_deadlines(SUBSCRIPTION, [(delivered.ack_id, 0)])
+    assert [one.message.content.data for one in full.take()] == [b"b"]
+
+
+@pytest.fixture
+def each_number_reserved(monkeypatch) -> None:
+    """No number is to be had without the disk."""
+    monkeypatch.setattr(serials, "BLOCK", 1)
+
+
+@pytest.mark.usefixtures("each_number_reserved")
+def test_a_message_that_cannot_be_given_a_lease_stays():
+    full = Full()
+    with pytest.raises(StorageFailed):
+        full.take()
+    full.disk.full = False
+    assert [one.message.content.data for one in full.take()] == [b"b"]
+
+
+@pytest.mark.usefixtures("each_number_reserved")
+def test_a_dead_letter_that_cannot_be_given_a_number_is_delivered_again():
+    full = Full()
+    full.disk.full = False
+    for attempt in range(1, 6):
+        (delivered,) = full.take()
+        full.disk.full = attempt == 5
+        full.broker.modify_ack_deadlines(SUBSCRIPTION, [(delivered.ack_id, 0)])
+    full.disk.full = False
     assert [one.message.content.data for one in full.take()] == [b"b"]
 
 

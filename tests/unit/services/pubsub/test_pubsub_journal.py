@@ -56,6 +56,14 @@ def test_much_data_falls_out_before_many_messages_do(monkeypatch):
     assert (sequences(journal), journal.forgotten) == ([2, 3], 1)
 
 
+def test_attributes_count_as_data_does(monkeypatch):
+    monkeypatch.setattr(journal_module, "MAX_BYTES", 10)
+    journal = Journal()
+    large = Message(1, 0, Draft(b"", {"name": "1234567"}, ""))
+    journal.published(TOPIC, [large, message(2)])
+    assert (sequences(journal), journal.forgotten) == ([2], 1)
+
+
 def test_a_message_larger_than_the_whole_journal_falls_out_alone(monkeypatch):
     monkeypatch.setattr(journal_module, "MAX_BYTES", 10)
     journal = Journal()

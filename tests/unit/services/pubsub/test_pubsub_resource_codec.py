@@ -202,6 +202,7 @@ def test_an_update_takes_only_what_the_mask_names_from_the_request(subscription)
         (None, {}, InvalidArgument, "non-empty"),
         ("nonsense", {}, InvalidArgument, "no field"),
         ("labels.a", {}, InvalidArgument, "no field"),
+        ("retry_policy.minimum_backoff", {}, InvalidArgument, "the request has no retry_policy"),
         ("filter", {}, InvalidArgument, "immutable"),
         ("name", {}, InvalidArgument, "immutable"),
         ("enable_message_ordering", {}, InvalidArgument, "immutable"),

@@ -237,5 +237,8 @@ def _merged(current: wire.Proto, given: wire.Proto, mask: wire.Proto) -> wire.Pr
 def _check_path(path: str, resource: wire.Proto) -> None:
     if not FieldMask(paths=[path]).IsValidForDescriptor(resource.DESCRIPTOR):
         raise InvalidArgument(f"Invalid update_mask provided in the request: {path} is no field.")
-    if path.partition(".")[0] in _IMMUTABLE:
+    field, dot, _ = path.partition(".")
+    if field in _IMMUTABLE:
         raise InvalidArgument(f"Invalid update_mask provided in the request: {path} is immutable.")
+    if dot and not resource.HasField(field):
+        raise InvalidArgument(f"The update_mask names {path}, but the request has no {field}.")
