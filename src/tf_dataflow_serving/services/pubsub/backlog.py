@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, islice
+from operator import attrgetter
 from typing import NamedTuple
 
 from tf_dataflow_serving.services.pubsub.consumer import Consumer
@@ -190,13 +191,13 @@ class Backlog:
         """Return the highest sequence up to which nothing is owed."""
         return next(iter(self._unsettled), self._reader.next_sequence) - 1
 
-    def rewound(self, time: int, history: Reader | None) -> Position:
+    def rewound(self, time: int, histories: Iterable[Reader]) -> Position:
         """Return what is owed if just what was published from `time` on is.
 
-        Messages that were settled are among them as far as `history` has them.
+        Messages that were settled are among them as far as one of `histories` has them.
         """
-        back = history is not None and history.is_before(self._reader)
-        reader = (history if back and history is not None else self._reader).copy()
+        earliest = max((self._reader, *histories), key=attrgetter("pending"))
+        reader = earliest.copy()
         first = reader.next_sequence
         owed = tuple(
             delivery.message

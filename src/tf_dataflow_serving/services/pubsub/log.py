@@ -86,7 +86,3 @@ class Reader:
             if message is None or message.publish_time >= time:
                 return
             self.read()
-
-    def is_before(self, other: "Reader") -> bool:
-        """Tell whether this position in the same log comes before the other."""
-        return self._passed < other._passed

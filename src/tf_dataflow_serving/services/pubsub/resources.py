@@ -221,12 +221,8 @@ class Subscription:
 
     def rewound(self, time: int) -> Position:
         """Return what is owed if just what was published from `time` on is."""
-        histories = [one for one in (self.history, self.topic.history) if one is not None]
-        earliest: Reader | None = None
-        for history in histories:
-            if earliest is None or history.is_before(earliest):
-                earliest = history
-        return self.backlog.rewound(time, earliest)
+        histories = (one for one in (self.history, self.topic.history) if one is not None)
+        return self.backlog.rewound(time, histories)
 
 
 @dataclass

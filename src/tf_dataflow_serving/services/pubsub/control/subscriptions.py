@@ -1,7 +1,8 @@
 """/v1/subscriptions and /v1/wait: what is still to be acknowledged."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -44,17 +45,7 @@ class SubscriptionEndpoints:
         name = fields.text("subscription")
         seconds = fields.number_within("timeout_seconds", MAX_WAIT_SECONDS, DEFAULT_WAIT_SECONDS)
         fields.finish()
-        waiting = {
-            asyncio.ensure_future(self._wait_until_empty(name)),
-            asyncio.ensure_future(_disconnection(request)),
-        }
-        done, pending = await asyncio.wait(
-            waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED
-        )
-        for task in pending:
-            task.cancel()
-        for task in done:
-            task.result()
+        await _wait_for_either(self._wait_until_empty(name), _disconnection(request), seconds)
         return json_response(self._outcome(name))
 
     async def _wait_until_empty(self, name: str) -> None:
@@ -73,6 +64,20 @@ class SubscriptionEndpoints:
         """Return the subscription of this name, all if it is empty; raises NotFound."""
         catalog = self._broker.catalog
         return [catalog.subscription(name)] if name else catalog.all_subscriptions()
+
+
+async def _wait_for_either(
+    first: Coroutine[Any, Any, None], second: Coroutine[Any, Any, None], seconds: float
+) -> None:
+    """Return when one of two is done, or after a time; the other one is cancelled."""
+    tasks = [asyncio.create_task(first), asyncio.create_task(second)]
+    try:
+        done, _ = await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
 
 
 async def _disconnection(request: Request) -> None:
