@@ -112,21 +112,29 @@ def test_a_job_that_fails_says_why(bucket, put, client, given, reason):
     assert results(bucket) == {}
 
 
-def test_a_cancelled_job_has_failed(bucket, put, client, instances):
+@pytest.fixture
+def long_job(bucket, put, instances) -> BatchJob:
+    """A job that does not end by itself while a test looks at it."""
     put("in/0", *(instance | {"key": "k"} for instance in instances * 400))
-    job_id = client.submit(job(bucket, batch_size=1))
+    return job(bucket, batch_size=1)
+
+
+def test_a_cancelled_job_has_failed(bucket, client, long_job):
+    job_id = client.submit(long_job)
     client.cancel(job_id)
     with pytest.raises(JobFailed, match="CANCELLED"):
         client.wait(job_id, TIMEOUT)
     assert results(bucket) == {}
 
 
-def test_waiting_has_an_end(bucket, put, endpoint, instances):
-    put("in/0", *instances)
+def test_waiting_has_an_end(endpoint, long_job):
     late = BatchJobClient(endpoint, clock=iter((0.0, 5.0)).__next__)
-    job_id = late.submit(job(bucket))
-    with pytest.raises(JobTimedOut, match="after 1 s"):
-        late.wait(job_id, timeout=1)
+    job_id = late.submit(long_job)
+    try:
+        with pytest.raises(JobTimedOut, match="after 1 s"):
+            late.wait(job_id, timeout=1)
+    finally:
+        late.cancel(job_id)
 
 
 def test_a_model_that_does_not_exist_is_refused(service_url, bucket):
