@@ -244,10 +244,14 @@ def test_waiting_ends_when_what_is_left_is_a_dead_letter_or_too_old(
                 subscription=name, ack_ids=ack_ids, ack_deadline_seconds=0
             )
         waiting.result(WAIT_SECONDS)
+        assert data_of(control.messages(topic=letters)) == [b"poison"]
         publish("old")
         waiting = threads.submit(control.wait_until_acknowledged, name, WAIT_SECONDS)
+        assert not waiting.done()
         control.advance_clock(11 * 60)
         waiting.result(WAIT_SECONDS)
+    (state,) = [one for one in control.subscriptions() if one.name == name]
+    assert state.unacknowledged == 0
 
 
 def test_a_client_that_waits_no_more_is_not_waited_for(launch):

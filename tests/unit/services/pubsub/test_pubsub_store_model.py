@@ -119,10 +119,14 @@ drafts = st.builds(Draft, st.binary(max_size=9), labels, st.text(max_size=3))
 
 
 class StoreMachine(RuleBasedStateMachine):
-    """A store and its model do the same; from time to time the store is opened again."""
+    """A store and its model do the same; from time to time the store is opened again.
 
-    def __init__(self, directory):
+    What it held then goes to `seen`.
+    """
+
+    def __init__(self, directory, seen):
         super().__init__()
+        self.seen = seen
         self.directory = directory
         self.store = SqliteStore(directory)
         self.model = self.before = Model()
@@ -259,7 +263,9 @@ class StoreMachine(RuleBasedStateMachine):
     def reopen(self):
         self.store.close()
         self.store = SqliteStore(self.directory)
-        assert self.store.load() == self.model.load()
+        held = self.store.load()
+        self.seen.append(held)
+        assert held == self.model.load()
 
     def teardown(self):
         if self.depth:
@@ -272,7 +278,10 @@ class StoreMachine(RuleBasedStateMachine):
 
 def test_it_keeps_what_a_few_dictionaries_would_keep(tmp_path_factory, monkeypatch):
     monkeypatch.setattr(sqlite, "ROWS_PER_SWEEP", 2)
+    seen: list[StoredState] = []
     run_state_machine_as_test(
-        lambda: StoreMachine(tmp_path_factory.mktemp("data")),
+        lambda: StoreMachine(tmp_path_factory.mktemp("data"), seen),
         settings=examples(max_examples=100, stateful_step_count=40, deadline=None),
     )
+    assert any(acks.acknowledged for state in seen for _, acks in state.subscriptions)
+    assert any(state.snapshots for state in seen)
