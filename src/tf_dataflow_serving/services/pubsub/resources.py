@@ -63,8 +63,13 @@ class Topic:
     @property
     def record(self) -> TopicRecord:
         """What is kept of the topic."""
-        history_from = 0 if self.history is None else self.history.next_sequence
-        return TopicRecord(self.serial, self._own_name, self.settings, self._deleted, history_from)
+        return TopicRecord(
+            serial=self.serial,
+            name=self._own_name,
+            settings=self.settings,
+            deleted=self._deleted,
+            history_from=self.history_start(self.settings),
+        )
 
     def history_start(self, settings: TopicSettings) -> int:
         """Return the lowest sequence that is retained if these are the settings."""

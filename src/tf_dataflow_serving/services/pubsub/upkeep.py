@@ -11,7 +11,7 @@ from tf_dataflow_serving.services.pubsub.snapshots import Snapshots
 from tf_dataflow_serving.services.pubsub.store.interface import Store
 
 INTERVAL = 10 * SECOND
-STEPS_PER_TURN = 20
+RESOURCES_PER_TURN = 20
 """Topics and subscriptions that are looked after at once: others wait meanwhile."""
 
 
@@ -31,7 +31,7 @@ class Upkeep:
 
     def run(self) -> None:
         """Go on with a round."""
-        done = sum(1 for _ in islice(self._round, STEPS_PER_TURN)) < STEPS_PER_TURN
+        done = sum(1 for _ in islice(self._round, RESOURCES_PER_TURN)) < RESOURCES_PER_TURN
         if done:
             self._round = self._steps()
             self.next_due = self._clock() + INTERVAL

@@ -15,7 +15,7 @@ from tf_dataflow_serving.services.pubsub.settings import (
     TopicSettings,
 )
 from tf_dataflow_serving.services.pubsub.store.sqlite import SqliteStore
-from tf_dataflow_serving.services.pubsub.upkeep import INTERVAL, STEPS_PER_TURN
+from tf_dataflow_serving.services.pubsub.upkeep import INTERVAL, RESOURCES_PER_TURN
 
 TOPIC = "projects/p/topics/top"
 SUBSCRIPTION = "projects/p/subscriptions/sub"
@@ -282,7 +282,7 @@ def test_a_dead_letter_is_in_one_place_after_a_restart(kept):
 
 
 def test_many_subscriptions_are_looked_after_in_turns(kept):
-    for number in range(3 * STEPS_PER_TURN):
+    for number in range(3 * RESOURCES_PER_TURN):
         name = f"{SUBSCRIPTION}-{number}"
         settings = SubscriptionSettings(retention=HOUR)
         kept.broker.catalog.create_subscription(name, TOPIC, settings)
@@ -297,7 +297,7 @@ def test_many_subscriptions_are_looked_after_in_turns(kept):
 
 
 def test_a_subscription_deleted_during_a_round_is_no_trouble(kept):
-    for number in range(2 * STEPS_PER_TURN):
+    for number in range(2 * RESOURCES_PER_TURN):
         settings = SubscriptionSettings(retention=HOUR, expiration=24 * HOUR)
         kept.broker.catalog.create_subscription(f"{SUBSCRIPTION}-{number}", TOPIC, settings)
     kept.pass_time(24 * HOUR)
