@@ -125,22 +125,25 @@ class _Stream:
             self._modify_ack_deadlines(request)
 
     def _acknowledge(self, ack_ids: Sequence[str]) -> None:
-        name = self._receiver.subscription.name
-        response = self._response()
-        with _confirming(response.acknowledge_confirmation, ack_ids):
-            self._broker.acknowledge(name, ack_ids)
-        self._confirm(response)
+        with self._confirming("acknowledge_confirmation", ack_ids):
+            self._broker.acknowledge(self._receiver.subscription.name, ack_ids)
 
     def _modify_ack_deadlines(self, request: wire.Proto) -> None:
-        name, ack_ids = self._receiver.subscription.name, request.modify_deadline_ack_ids
-        response = self._response()
-        with _confirming(response.modify_ack_deadline_confirmation, ack_ids):
-            self._broker.modify_ack_deadlines(name, codec.deadline_changes(request))
-        self._confirm(response)
+        name, changes = self._receiver.subscription.name, codec.deadline_changes(request)
+        with self._confirming("modify_ack_deadline_confirmation", request.modify_deadline_ack_ids):
+            self._broker.modify_ack_deadlines(name, changes)
 
-    def _confirm(self, response: wire.Proto) -> None:
-        """Send what became of ack IDs, which only exactly-once delivery confirms."""
+    @contextmanager
+    def _confirming(self, kind: str, ack_ids: Iterable[str]) -> Iterator[None]:
+        """Tell which ack IDs the broker took, and which not, if exactly-once delivery asks."""
+        refused: Sequence[str] = ()
+        try:
+            yield
+        except InvalidAckIds as error:
+            refused = error.ack_ids
         if self._receiver.subscription.settings.enable_exactly_once_delivery:
+            response = self._response()
+            _fill_confirmation(getattr(response, kind), ack_ids, set(refused))
             self._answer(response)
 
     def _answer(self, response: wire.Proto) -> None:
@@ -160,14 +163,7 @@ def _is_ping(request: wire.Proto) -> bool:
     return not request.ack_ids and not request.modify_deadline_ack_ids
 
 
-@contextmanager
-def _confirming(confirmation: wire.Proto, ack_ids: Iterable[str]) -> Iterator[None]:
-    """Write into a confirmation which ack IDs the broker takes, and which it refuses."""
-    refused: set[str] = set()
-    try:
-        yield
-    except InvalidAckIds as error:
-        refused.update(error.ack_ids)
+def _fill_confirmation(confirmation: wire.Proto, ack_ids: Iterable[str], refused: set[str]) -> None:
     for ack_id in ack_ids:
         chosen = confirmation.invalid_ack_ids if ack_id in refused else confirmation.ack_ids
         chosen.append(ack_id)
