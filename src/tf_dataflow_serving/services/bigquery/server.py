@@ -19,7 +19,7 @@ from tf_dataflow_serving.services.bigquery.engine import ReadHandler
 from tf_dataflow_serving.services.bigquery.insertion import Inserter
 from tf_dataflow_serving.services.bigquery.jobs import install_jobs
 from tf_dataflow_serving.services.bigquery.objects import ObjectStore
-from tf_dataflow_serving.services.bigquery.protocol import gateway
+from tf_dataflow_serving.services.bigquery.protocol.gateway import gateway
 from tf_dataflow_serving.services.child import LOOPBACK, STOP_GRACE_SECONDS
 from tf_dataflow_serving.services.http import serve_http
 

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tf_dataflow_serving.services.bigquery.errors import InvalidRequest
-from tf_dataflow_serving.services.bigquery.uploads import parsed_job, split_related
+from tf_dataflow_serving.services.bigquery.protocol.uploads import parsed_job, split_related
 
 
 @given(media=st.binary(), end=st.sampled_from([b"\r\n", b"\n"]))

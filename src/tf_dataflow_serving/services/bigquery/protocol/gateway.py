@@ -39,7 +39,7 @@ from tf_dataflow_serving.services.bigquery.insertion import Inserter, InsertRequ
 from tf_dataflow_serving.services.bigquery.jobs import run_uploaded_load
 from tf_dataflow_serving.services.bigquery.labels import LabelFilter
 from tf_dataflow_serving.services.bigquery.paging import page_of
-from tf_dataflow_serving.services.bigquery.uploads import Uploads
+from tf_dataflow_serving.services.bigquery.protocol.uploads import Uploads
 from tf_dataflow_serving.services.bigquery.warehouse import TableRef
 
 # BigQuery takes 10 MB in one insertAll request; a job's configuration is far smaller.
