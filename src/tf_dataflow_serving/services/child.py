@@ -1,6 +1,7 @@
 """The child's side of an embedded service: announce readiness, serve, stop with the parent."""
 
 import asyncio
+import contextlib
 import json
 import logging
 import os
@@ -44,7 +45,22 @@ async def _serve(service: Service, announcements: int) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     _watch_parent(loop, stop)
+    started = asyncio.Event()
+    serving = asyncio.create_task(_announced(service, announcements, started, stop))
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait((serving, stopping), return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if not started.is_set():
+        serving.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await serving
+
+
+async def _announced(
+    service: Service, announcements: int, started: asyncio.Event, stop: asyncio.Event
+) -> None:
     async with service as ports:
+        started.set()
         os.write(announcements, json.dumps(dict(ports)).encode() + b"\n")
         await stop.wait()
 

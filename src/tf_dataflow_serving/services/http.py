@@ -1,4 +1,4 @@
-"""Serves an ASGI application on the loopback interface."""
+"""Serves an ASGI application."""
 
 import asyncio
 import socket
@@ -20,9 +20,9 @@ class _Server(uvicorn.Server):
 
 
 @asynccontextmanager
-async def serve_http(app: ASGIApp, port: int = 0) -> AsyncIterator[int]:
-    """Serve `app` on 127.0.0.1; yields the port, a free one if `port` is 0."""
-    listener = socket.create_server((LOOPBACK, port))
+async def serve_http(app: ASGIApp, port: int = 0, host: str = LOOPBACK) -> AsyncIterator[int]:
+    """Serve `app` on an IPv4 address; yields the port, a free one if `port` is 0."""
+    listener = socket.create_server((host, port))
     # asyncio sets it only where the socket names its protocol, which create_server's does not;
     # without it a body waits 40 ms for the acknowledgement of its headers.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -84,7 +84,7 @@ def tail(log: Path) -> str:
 
 def _read_announcement(process: subprocess.Popen[bytes]) -> Mapping[str, int] | None:
     assert process.stdout is not None  # noqa: S101 - opened as a pipe above
-    deadline = threading.Timer(START_TIMEOUT_SECONDS, process.kill)
+    deadline = threading.Timer(START_TIMEOUT_SECONDS, _stop, [process])
     deadline.start()
     try:
         line = process.stdout.readline()
@@ -98,13 +98,18 @@ def _read_announcement(process: subprocess.Popen[bytes]) -> Mapping[str, int] | 
 
 def end(process: subprocess.Popen[bytes]) -> None:
     """End a process and close its pipes; one that does not end in time is killed."""
+    try:
+        _stop(process)
+    finally:
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                pipe.close()
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
     process.terminate()
     try:
         process.wait(STOP_TIMEOUT_SECONDS)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait(STOP_TIMEOUT_SECONDS)
-    finally:
-        for pipe in (process.stdin, process.stdout):
-            if pipe is not None:
-                pipe.close()

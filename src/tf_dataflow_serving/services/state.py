@@ -6,7 +6,7 @@ import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from tf_dataflow_serving.errors import UserError
@@ -34,8 +34,16 @@ def path() -> Path:
     return Path(tempfile.gettempdir()) / f"tf-dataflow-serving-{os.getuid()}" / "services.json"
 
 
-def running() -> Endpoints:
-    """Return the endpoints of the running services; raises NothingRunning."""
+@dataclass(frozen=True)
+class Recorded:
+    """Services that run: where, and of which kind they are (a value of `--services`)."""
+
+    services: str
+    endpoints: Endpoints
+
+
+def running() -> Recorded:
+    """Return the running services; raises NothingRunning."""
     found = _read(path())
     if found is None:
         raise NothingRunning(
@@ -45,7 +53,7 @@ def running() -> Endpoints:
 
 
 @contextmanager
-def recorded(endpoints: Endpoints) -> Iterator[Path]:
+def recorded(running: Recorded) -> Iterator[Path]:
     """Keep the state file for as long as the services run.
 
     Raises AlreadyRunning if other services hold it.
@@ -53,7 +61,7 @@ def recorded(endpoints: Endpoints) -> Iterator[Path]:
     file = path()
     refuse_second()
     _private_directory(file.parent)
-    content = {"pid": os.getpid(), "endpoints": asdict(endpoints)}
+    content = {"pid": os.getpid(), **asdict(running)}
     temporary = file.with_suffix(f".{os.getpid()}")
     temporary.write_text(json.dumps(content))
     temporary.replace(file)
@@ -69,17 +77,17 @@ def refuse_second() -> None:
         raise AlreadyRunning(f"services are running already; their state is in {path()}")
 
 
-def _read(file: Path) -> Endpoints | None:
+def _read(file: Path) -> Recorded | None:
     try:
         _refuse_foreign(file)
         content = json.loads(file.read_text())
         alive = _is_alive(int(content["pid"]))
-        endpoints = Endpoints(**content["endpoints"])
+        found = Recorded(str(content["services"]), Endpoints(**content["endpoints"]))
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{file} is not a state file of ours; remove it: {error}") from error
-    return endpoints if alive else None
+    return found if alive else None
 
 
 def _is_alive(pid: int) -> bool:

@@ -1,5 +1,5 @@
 import os
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
 
@@ -56,7 +56,41 @@ def test_every_endpoint_is_in_the_environment() -> None:
 def test_on_the_way_to_google_cloud_nothing_local_is_kept() -> None:
     environment = {"PATH": "/bin", **ENDPOINTS.environment(), "SPANNER_EMULATOR_HOST": "x:1"}
     leave_emulators(environment)
-    assert set(environment) == {"PATH", "PYTHONPATH"}
+    assert set(environment) == {"PATH", "no_proxy", "NO_PROXY"}
+
+
+def test_the_python_path_of_the_users_own_is_kept() -> None:
+    environment = ENDPOINTS.environment({"PYTHONPATH": "/mine"})
+    leave_emulators(environment)
+    assert environment["PYTHONPATH"] == "/mine"
+
+
+def test_a_project_of_the_users_own_is_kept_beside_emulators_of_others() -> None:
+    environment = ENDPOINTS.environment()
+    environment["PYTHONPATH"] = "/mine"
+    leave_emulators(environment)
+    assert environment["GOOGLE_CLOUD_PROJECT"] == "local-project"
+    assert environment["GOOGLE_APPLICATION_CREDENTIALS"] == "/somewhere/credentials.json"
+    assert "PUBSUB_EMULATOR_HOST" not in environment
+
+
+def test_what_is_for_this_machine_goes_to_no_proxy() -> None:
+    environment = ENDPOINTS.environment({"NO_PROXY": "intranet,127.0.0.1"})
+    assert environment["no_proxy"] == environment["NO_PROXY"] == "intranet,127.0.0.1,localhost"
+
+
+def test_what_not_everybody_has_may_be_missing() -> None:
+    some = replace(ENDPOINTS, prediction=None, pubsub_control=None)
+    assert Endpoints.from_environment(some.environment()) == some
+
+
+def test_a_process_is_led_to_no_service_of_another_set() -> None:
+    some = replace(ENDPOINTS, pubsub_control=None)
+    before = {"HOME": "/home", "PUBSUB_CONTROL_EMULATOR_HOST": "http://127.0.0.1:9"}
+    after = some.applied_to(before)
+    assert after["HOME"] == "/home"
+    assert after["PUBSUB_EMULATOR_HOST"] == "127.0.0.1:1"
+    assert "PUBSUB_CONTROL_EMULATOR_HOST" not in after
 
 
 def test_credentials_of_the_users_own_are_kept() -> None:

@@ -21,6 +21,8 @@ ENDPOINTS = Endpoints(
     prediction="http://127.0.0.1:5",
 )
 
+RUNNING = state.Recorded("containers", ENDPOINTS)
+
 
 @pytest.fixture(autouse=True)
 def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -35,13 +37,13 @@ def test_nothing_runs_at_first() -> None:
 
 
 def test_recorded_endpoints_are_found_until_the_end(file: Path) -> None:
-    with state.recorded(ENDPOINTS):
-        assert state.running() == ENDPOINTS
+    with state.recorded(RUNNING):
+        assert state.running() == RUNNING
     assert not file.exists()
 
 
 def test_a_second_stack_is_refused() -> None:
-    with state.recorded(ENDPOINTS), pytest.raises(state.AlreadyRunning):
+    with state.recorded(RUNNING), pytest.raises(state.AlreadyRunning):
         state.refuse_second()
 
 
@@ -49,7 +51,7 @@ def test_the_file_of_a_dead_process_counts_as_nothing(file: Path) -> None:
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait(10)
     file.parent.mkdir()
-    file.write_text(json.dumps({"pid": ended.pid, "endpoints": asdict(ENDPOINTS)}))
+    file.write_text(json.dumps({"pid": ended.pid, **asdict(RUNNING)}))
     with pytest.raises(state.NothingRunning):
         state.running()
 
@@ -63,7 +65,7 @@ def test_a_file_of_another_kind_is_named(file: Path, content: str) -> None:
 
 
 def test_a_file_that_anybody_may_write_is_refused(file: Path) -> None:
-    with state.recorded(ENDPOINTS):
+    with state.recorded(RUNNING):
         file.chmod(0o666)
         with pytest.raises(UserError, match="somebody else"):
             state.running()

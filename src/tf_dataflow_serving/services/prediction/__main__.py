@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tf_dataflow_serving.services import child
+from tf_dataflow_serving.services.listening import Listening, Port, add_host_argument
 from tf_dataflow_serving.services.prediction.server import serve
 from tf_dataflow_serving.services.prediction.service import Deployment
 
@@ -12,12 +13,14 @@ from tf_dataflow_serving.services.prediction.service import Deployment
 def main(arguments: Sequence[str] | None = None) -> None:
     """Serve until the parent ends or a signal comes."""
     options = _parser().parse_args(arguments)
-    child.run(serve(options.port, options.storage_url, options.deploy))
+    listening = Listening(options.host, {Port.PREDICTION: options.port})
+    child.run(serve(listening, options.storage_url, options.deploy))
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tf_dataflow_serving.services.prediction")
     parser.add_argument("--port", type=int, default=0, help="0 for a free one (default)")
+    add_host_argument(parser)
     parser.add_argument("--storage_url", required=True, help="where gs:// is, as http://HOST:PORT")
     parser.add_argument(
         "--deploy",

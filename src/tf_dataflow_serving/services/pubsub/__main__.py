@@ -5,6 +5,7 @@ import gc
 from pathlib import Path
 
 from tf_dataflow_serving.services import child
+from tf_dataflow_serving.services.listening import Listening, Port, add_host_argument
 from tf_dataflow_serving.services.pubsub.journal import DEFAULT_CAPACITY
 from tf_dataflow_serving.services.pubsub.server import serve
 
@@ -15,10 +16,10 @@ def main() -> None:
     # A full collection walks through every message, a tenth of a second for some 100,000,
     # while everybody waits. Messages are in no cycles, and little else is: rarely will do.
     gc.set_threshold(700, 10, 1_000)
+    ports = {Port.PUBSUB: options.port, Port.PUBSUB_CONTROL: options.control_port}
     child.run(
         serve(
-            port=options.port,
-            control_port=options.control_port,
+            Listening(options.host, ports),
             journal_messages=options.journal_messages,
             seed=options.seed,
             data_dir=options.data_dir,
@@ -35,6 +36,7 @@ def _parser() -> argparse.ArgumentParser:
         default=0,
         help="of the control endpoint; 0 chooses a free one",
     )
+    add_host_argument(parser)
     parser.add_argument(
         "--journal_messages",
         type=_not_negative,

@@ -10,8 +10,8 @@ from random import Random
 import grpc
 import grpc.aio
 
-from tf_dataflow_serving.services.child import LOOPBACK
 from tf_dataflow_serving.services.http import serve_http
+from tf_dataflow_serving.services.listening import Listening, Port
 from tf_dataflow_serving.services.pubsub import limits
 from tf_dataflow_serving.services.pubsub.broker import Broker
 from tf_dataflow_serving.services.pubsub.clock import SECOND, Clock, MovableClock, steady_clock
@@ -44,16 +44,15 @@ _STOP_GRACE_SECONDS = 0.5
 
 @asynccontextmanager
 async def serve(
-    port: int = 0,
-    control_port: int = 0,
+    listening: Listening,
     journal_messages: int = DEFAULT_CAPACITY,
     seed: int = 0,
     data_dir: Path | None = None,
 ) -> AsyncIterator[dict[str, int]]:
-    """Serve on 127.0.0.1; yields the ports: `grpc`, and `http` of the control endpoint.
+    """Serve; yields the ports: `grpc`, and `http` of the control endpoint.
 
-    A port of 0 stands for a free one. `seed` decides when injected faults with a probability
-    strike. What the broker holds is kept in `data_dir`, without one in memory only.
+    `seed` decides when injected faults with a probability strike. What the broker holds is kept
+    in `data_dir`, without one in memory only.
     """
     due_earlier = asyncio.Event()
     faults = Faults(Random(seed))  # noqa: S311 - repeatable, on purpose
@@ -61,8 +60,12 @@ async def serve(
         clock = MovableClock(steady_clock(store.latest_time()), due_earlier.set)
         broker = Broker(clock, due_earlier.set, store, Journal(journal_messages))
         async with (
-            _serve_grpc(broker, faults, port) as grpc_port,
-            serve_http(application(broker, faults, clock), control_port) as http_port,
+            _serve_grpc(broker, faults, listening) as grpc_port,
+            serve_http(
+                application(broker, faults, clock),
+                listening.port(Port.PUBSUB_CONTROL),
+                listening.host,
+            ) as http_port,
             _keep_time(broker, clock, due_earlier),
         ):
             yield {"grpc": grpc_port, "http": http_port}
@@ -73,10 +76,11 @@ def _open_store(data_dir: Path | None) -> AbstractContextManager[Store]:
 
 
 @asynccontextmanager
-async def _serve_grpc(broker: Broker, faults: Faults, port: int) -> AsyncIterator[int]:
+async def _serve_grpc(broker: Broker, faults: Faults, listening: Listening) -> AsyncIterator[int]:
     server = grpc.aio.server(options=_OPTIONS, interceptors=[FaultInterceptor(faults)])
     server.add_generic_rpc_handlers(handlers(broker))
-    bound: int = server.add_insecure_port(f"{LOOPBACK}:{port}")
+    place = f"{listening.host}:{listening.port(Port.PUBSUB)}"
+    bound: int = server.add_insecure_port(place)
     await server.start()
     try:
         yield bound

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tf_dataflow_serving.services.listening import Listening
 from tf_dataflow_serving.services.prediction.http_json import MAX_BODY_BYTES
 from tf_dataflow_serving.services.prediction.server import serve
 from tf_dataflow_serving.services.prediction.service import Deployment
@@ -55,7 +56,9 @@ def client(zoo_dir) -> Iterator[httpx.Client]:
     stop: Future[asyncio.Event] = Future()
 
     async def main() -> None:
-        async with serve(0, "http://127.0.0.1:9", [Deployment("zoo", "v1", zoo_dir)]) as ports:
+        async with serve(
+            Listening(), "http://127.0.0.1:9", [Deployment("zoo", "v1", zoo_dir)]
+        ) as ports:
             ending = asyncio.Event()
             stop.set_result(ending)
             port.set_result(ports["http"])
