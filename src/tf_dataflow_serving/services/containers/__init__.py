@@ -1,0 +1,1 @@
+"""The services in containers: the emulators that others make, behind what they lack."""
