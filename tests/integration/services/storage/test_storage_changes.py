@@ -22,32 +22,10 @@ def blob(bucket: storage.Bucket) -> storage.Blob:
     return blob
 
 
-def test_copy(client: storage.Client, bucket: storage.Bucket, blob: storage.Blob) -> None:
-    other = client.create_bucket(f"{bucket.name}-other")
-    copied = bucket.copy_blob(blob, other, "copy/ü")
-    blob.delete()
-    found = other.get_blob("copy/ü")
-    assert found.download_as_bytes() == b"content"
-    assert (found.metadata, found.content_type) == ({"key": "value"}, "text/plain")
-    assert found.generation == copied.generation != blob.generation
-
-
-def test_rewrite(bucket: storage.Bucket, blob: storage.Blob) -> None:
-    token, rewritten, total = bucket.blob("target").rewrite(blob)
-    assert (token, rewritten, total) == (None, 7, 7)
-    assert bucket.blob("target").download_as_bytes() == b"content"
-
-
 def test_rewrite_onto_itself(bucket: storage.Bucket, blob: storage.Blob) -> None:
     blob.update_storage_class("NEARLINE")
     found = bucket.get_blob(blob.name)
     assert (found.storage_class, found.download_as_bytes()) == ("NEARLINE", b"content")
-
-
-def test_rename(bucket: storage.Bucket, blob: storage.Blob) -> None:
-    bucket.rename_blob(blob, "new//name")
-    assert [one.name for one in bucket.list_blobs()] == ["new//name"]
-    assert bucket.blob("new//name").download_as_bytes() == b"content"
 
 
 def test_move(bucket: storage.Bucket, blob: storage.Blob) -> None:
@@ -77,28 +55,6 @@ def test_compose_onto_what_must_not_be_there(bucket: storage.Bucket, blob: stora
     with pytest.raises(BadRequest):
         bucket.blob("whole").compose([blob] * 33)
     assert blob.download_as_bytes() == b"content"
-
-
-def test_only_if_absent(bucket: storage.Bucket) -> None:
-    bucket.blob("object").upload_from_string("first", if_generation_match=0)
-    with pytest.raises(PreconditionFailed):
-        bucket.blob("object").upload_from_string("second", if_generation_match=0)
-    with pytest.raises(PreconditionFailed):
-        bucket.blob("object", chunk_size=256 * 1024).upload_from_string(
-            os.urandom(MIB), if_generation_match=0
-        )
-    assert bucket.blob("object").download_as_text() == "first"
-
-
-def test_a_generation_that_is_gone(bucket: storage.Bucket, blob: storage.Blob) -> None:
-    former = blob.generation
-    bucket.blob(blob.name).upload_from_string("newer")
-    with pytest.raises(NotFound):
-        bucket.blob(blob.name, generation=former).download_as_bytes()
-    with pytest.raises(PreconditionFailed):
-        bucket.blob(blob.name).delete(if_generation_match=former)
-    assert bucket.get_blob(blob.name).generation > former
-    assert bucket.blob(blob.name).download_as_text() == "newer"
 
 
 def test_metageneration(bucket: storage.Bucket, blob: storage.Blob) -> None:
@@ -138,23 +94,6 @@ def test_a_batch_that_partly_fails(client: storage.Client, bucket: storage.Bucke
         bucket.blob("there").delete()
     assert [response.status_code for response in batch._responses] == [404, 204]
     assert not bucket.blob("there").exists()
-
-
-def test_a_batch_of_gets_and_patches(client: storage.Client, bucket: storage.Bucket) -> None:
-    blobs = [bucket.blob(f"b/{number}") for number in range(3)]
-    for number, blob in enumerate(blobs):
-        blob.upload_from_string("x" * number)
-    with client.batch():
-        for blob in blobs:
-            blob.reload()
-    assert [blob.size for blob in blobs] == [0, 1, 2]
-    with client.batch():
-        for blob in blobs:
-            blob.metadata = {"ü": blob.name}
-            blob.patch()
-    assert [bucket.get_blob(blob.name).metadata for blob in blobs] == [
-        {"ü": blob.name} for blob in blobs
-    ]
 
 
 def test_buckets(client: storage.Client, bucket: storage.Bucket) -> None:

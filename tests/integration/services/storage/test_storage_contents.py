@@ -14,10 +14,8 @@ from google.api_core.exceptions import (
     GoogleAPICallError,
     MethodNotImplemented,
     NotFound,
-    RequestRangeNotSatisfiable,
 )
 from google.cloud import storage
-from google.cloud.storage import transfer_manager
 
 MIB = 1 << 20
 CHUNK = 256 * 1024
@@ -73,28 +71,6 @@ def test_what_goes_up_comes_down(bucket: storage.Bucket, size: int, chunk_size: 
     assert bucket.blob("object").download_as_bytes() == content
     assert bucket.blob("object", chunk_size=CHUNK).download_as_bytes() == content
     assert bucket.get_blob("object").size == size
-
-
-def test_an_upload_of_unknown_size(bucket: storage.Bucket) -> None:
-    content = os.urandom(3 * CHUNK + 17)
-    with bucket.blob("object").open("wb", chunk_size=CHUNK) as file:
-        for start in range(0, len(content), 100_000):
-            file.write(content[start : start + 100_000])
-    with bucket.blob("object").open("rb", chunk_size=CHUNK) as file:
-        assert file.read() == content
-
-
-@pytest.mark.parametrize(("start", "end"), [(0, 0), (3, 6), (7, None), (0, 99), (-4, None)])
-def test_ranges(bucket: storage.Bucket, start: int, end: int | None) -> None:
-    bucket.blob("object").upload_from_string(b"0123456789")
-    expected = b"0123456789"[start : None if end is None else end + 1]
-    assert bucket.blob("object").download_as_bytes(start=start, end=end) == expected
-
-
-def test_a_range_behind_the_end(bucket: storage.Bucket) -> None:
-    bucket.blob("object").upload_from_string(b"0123456789")
-    with pytest.raises(RequestRangeNotSatisfiable):
-        bucket.blob("object").download_as_bytes(start=10)
 
 
 def test_reading_an_empty_object(bucket: storage.Bucket) -> None:
@@ -258,19 +234,6 @@ def test_what_is_missing(client: storage.Client, bucket: storage.Bucket) -> None
     with pytest.raises(NotFound):
         client.bucket("no-such-bucket-here").blob("x").upload_from_string(b"x" * 9 * MIB)
     assert bucket.get_blob("missing") is None
-
-
-def test_download_chunks_concurrently(bucket: storage.Bucket, tmp_path: Path) -> None:
-    content = os.urandom(3 * MIB + 5)
-    bucket.blob("object").upload_from_string(content)
-    transfer_manager.download_chunks_concurrently(
-        bucket.blob("object"),
-        tmp_path / "object",
-        chunk_size=MIB,
-        worker_type=transfer_manager.THREAD,
-        max_workers=3,
-    )
-    assert (tmp_path / "object").read_bytes() == content
 
 
 @pytest.mark.parametrize(
