@@ -32,6 +32,10 @@ class InvalidData(BigQueryError):
     """Rows that do not fit the schema; `location` is the field, or the object."""
 
 
+class MissingField(InvalidData):
+    """A row without a value for a REQUIRED field, which is the location."""
+
+
 class NotFound(BigQueryError):
     """A dataset, table, job or object that does not exist."""
 
@@ -64,3 +68,11 @@ class ResourceInUse(BigQueryError):
     """A dataset that is to be deleted while it holds tables."""
 
     reason = "resourceInUse"
+
+
+class OutOfRange(BigQueryError):
+    """A position beyond the end of what is read."""
+
+
+class Conflict(BigQueryError):
+    """A table that others change each time it is to be read."""

@@ -9,15 +9,21 @@ from dataclasses import dataclass
 from typing import Any
 
 from tf_dataflow_serving.services.bigquery.deduplication import InsertIdWindow
-from tf_dataflow_serving.services.bigquery.errors import InvalidData, InvalidRequest, NotFound
-from tf_dataflow_serving.services.bigquery.reading import rows_to_arrow
-from tf_dataflow_serving.services.bigquery.schema import Schema
-from tf_dataflow_serving.services.bigquery.values import (
+from tf_dataflow_serving.services.bigquery.errors import (
+    InvalidData,
+    InvalidRequest,
+    MissingField,
+    NotFound,
+    Unsupported,
+)
+from tf_dataflow_serving.services.bigquery.types.schema import Schema
+from tf_dataflow_serving.services.bigquery.types.values import (
     RecordConverter,
     UnknownFields,
     record_converter,
 )
-from tf_dataflow_serving.services.bigquery.warehouse import TableRef, Warehouse
+from tf_dataflow_serving.services.bigquery.types.wide_rows import rows_to_arrow
+from tf_dataflow_serving.services.bigquery.warehouse import TableRef, Warehouse, find_partition
 
 InsertError = dict[str, Any]
 
@@ -40,7 +46,9 @@ class InsertRequest:
 
     @classmethod
     def from_rest(cls, body: Mapping[str, Any]) -> "InsertRequest":
-        """Raises InvalidRequest for rows that are no objects."""
+        """Raises InvalidRequest for rows that are no objects, Unsupported for template tables."""
+        if body.get("templateSuffix"):
+            raise Unsupported("Template tables (templateSuffix) are not supported")
         ignore = bool(body.get("ignoreUnknownValues"))
         return cls(
             rows=[_sent_row(row) for row in body.get("rows") or ()],
@@ -67,7 +75,7 @@ class Inserter:
 
         Raises NotFound if there is no such table, InvalidRequest for an empty request.
         """
-        schema = self.warehouse.schema(table)
+        schema = self.warehouse.schema(table.base)
         if schema is None:
             raise NotFound(f"Not found: Table {table}")
         if not request.rows:
@@ -82,14 +90,18 @@ class Inserter:
     def _append(
         self, table: TableRef, schema: Schema, rows: Sequence[tuple[str, dict[str, Any]]]
     ) -> None:
-        generation = self.warehouse.generation(table)
+        generation = self.warehouse.generation(table.base)
         fresh: dict[Any, dict[str, Any]] = {}
         for position, (insert_id, values) in enumerate(rows):
             key = (table, generation, insert_id) if insert_id else position
             if key not in self.window:
                 fresh.setdefault(key, values)
         if fresh:
-            self.warehouse.append(table, rows_to_arrow(list(fresh.values()), schema))
+            sent = rows_to_arrow(list(fresh.values()), schema)
+            partition = find_partition(self.warehouse, table)
+            if partition is not None:
+                partition.check(sent)
+            self.warehouse.append(table.base, sent)
         self.window.remember(key for key in fresh if not isinstance(key, int))
 
 
@@ -101,9 +113,16 @@ def _converted(
     for index, row in enumerate(rows):
         try:
             good.append((row.insert_id, convert(row.values)))
+        except MissingField as error:
+            errors.append(_insert_error(index, "invalid", _missing(error.location), ""))
         except InvalidData as error:
             errors.append(_insert_error(index, "invalid", error.message, error.location))
     return good, errors
+
+
+def _missing(field: str) -> str:
+    """BigQuery names the message that it makes of a row, and no location."""
+    return f"Missing required field: Msg_0_CLOUD_QUERY_TABLE.{field}."
 
 
 def _with_stopped(errors: list[InsertError], total: int) -> list[InsertError]:

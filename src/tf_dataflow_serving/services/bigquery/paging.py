@@ -1,6 +1,7 @@
 """Pages of list calls: `maxResults`, `pageToken`, `nextPageToken`."""
 
-from collections.abc import Sequence
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -25,6 +26,32 @@ def page_of(items: Sequence[Item], size: int | None, token: str | None) -> Page[
     end = start + (DEFAULT_PAGE_SIZE if size is None else max(size, 0))
     following = str(end) if start < end < len(items) else None
     return Page(items[start:end], following)
+
+
+def page_behind(
+    items: Sequence[Item], size: int | None, token: str | None, place: Callable[[Item], str]
+) -> Page[Item]:
+    """Cut one page out of `items`, in the order of their places, each of which is another.
+
+    Its token is the place of its last item, so that no item is skipped when others come or go
+    meanwhile. Raises InvalidRequest for a token that is none.
+    """
+    behind = _place(token)
+    left = [item for item in sorted(items, key=place) if place(item) > behind]
+    page = left[: DEFAULT_PAGE_SIZE if size is None else max(size, 0)]
+    has_next = 0 < len(page) < len(left)
+    return Page(page, _token(place(page[-1])) if has_next else None)
+
+
+def _token(place: str) -> str:
+    return urlsafe_b64encode(place.encode()).decode()
+
+
+def _place(token: str | None) -> str:
+    try:
+        return urlsafe_b64decode(token or "").decode()
+    except ValueError as error:
+        raise InvalidRequest(f"Invalid page token: {token!r}") from error
 
 
 def _start(token: str | None) -> int:

@@ -1,12 +1,13 @@
 """A warehouse of Arrow tables, for the domain's tests."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import pyarrow as pa
 import pytest
 
-from tf_dataflow_serving.services.bigquery.schema import Schema, arrow_schema
+from tf_dataflow_serving.services.bigquery.types.schema import Schema, arrow_schema
 from tf_dataflow_serving.services.bigquery.warehouse import TableRef
 
 PROJECT, DATASET = "project", "dataset"
@@ -20,6 +21,10 @@ class ArrowWarehouse:
         self.layouts: dict[TableRef, Mapping[str, Any]] = {}
         self.rows: dict[TableRef, pa.Table] = {}
         self.made = 0
+        self.restrictions: list[str] = []
+
+    def transaction(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
     def has_dataset(self, project: str, dataset: str) -> bool:
         return (project, dataset) == (PROJECT, DATASET)
@@ -39,6 +44,10 @@ class ArrowWarehouse:
     def read(self, table: TableRef) -> pa.Table:
         return self.rows[table]
 
+    def select(self, table: TableRef, columns: Sequence[str], restriction: str) -> pa.Table:
+        self.restrictions.append(restriction)
+        return self.rows[table].select(list(columns))
+
     def create(self, table: TableRef, schema: Schema, layout: Mapping[str, Any]) -> None:
         assert table not in self.schemas
         self.made += 1
@@ -46,10 +55,16 @@ class ArrowWarehouse:
         self.layouts[table] = layout
         self.rows[table] = arrow_schema(schema).empty_table()
 
+    def update_schema(self, table: TableRef, schema: Schema) -> None:
+        rows = self.rows[table]
+        self.schemas[table] = schema
+        self.rows[table] = arrow_schema(schema).empty_table()
+        self.append(table, rows)
+
     def append(self, table: TableRef, rows: pa.Table) -> None:
         wanted = arrow_schema(self.schemas[table])
         columns = [
-            rows.column(field.name)
+            rows.column(field.name).cast(field.type)
             if field.name in rows.column_names
             else pa.nulls(rows.num_rows, field.type)
             for field in wanted

@@ -1,5 +1,6 @@
 """Guards: each fails when bqemulator, written for 1.4, no longer has what we reach for."""
 
+import ast
 import asyncio
 import inspect
 from concurrent.futures import ThreadPoolExecutor
@@ -7,21 +8,24 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import bqemulator
 import duckdb
 import pyarrow as pa
 import pytest
 from bqemulator.api.routes import tables
+from bqemulator.catalog import ddl_sync
 from bqemulator.catalog.duckdb_repository import DuckDBCatalogRepository
 from bqemulator.catalog.memory_repository import MemoryCatalogRepository
 from bqemulator.config import Settings
-from bqemulator.grpc_api.read_servicer import BigQueryReadHandler
+from bqemulator.grpc_api.write_servicer import BigQueryWriteHandler
 from bqemulator.jobs import executor
+from bqemulator.scripting.interpreter import ScriptInterpreter
 from bqemulator.storage.engine import DuckDBEngine
-from bqemulator.streaming import read_session
 from bqemulator.types import geography
 from bqemulator.versioning.snapshots import SnapshotManager
 
-from tf_dataflow_serving.services.bigquery import engine
+from tf_dataflow_serving.services.bigquery.embedded import engine, engine_statements
+from tf_dataflow_serving.services.bigquery.embedded.transactions import Transactions
 
 JOB_PARAMETERS = ["project_id", "job_id", "config", "ctx"]
 
@@ -56,16 +60,54 @@ def test_the_runners_that_are_replaced_are_there(module: Any, name: str) -> None
             ),
         ),
         (SnapshotManager, ("record_change",)),
-        (BigQueryReadHandler, ("_handle_create_read_session", "_handle_read_rows")),
+        (BigQueryWriteHandler, ("_ensure_stream_bound", "_flush_to_target")),
         (tables, ("_rest_to_table_meta", "_table_to_rest", "_field_to_rest")),
         (executor, ("JOB_RESULTS", "JOB_SCHEMAS", "execute_copy_job")),
-        (read_session, ("_SESSIONS", "ReadSessionState")),
         (geography, ("_CONV_CONN", "_ensure_conv_conn")),
     ],
 )
 def test_the_private_names_are_there(owner: Any, names: tuple[str, ...]) -> None:
     for name in names:
         assert hasattr(owner, name), name
+
+
+@pytest.mark.parametrize(("owner", "name"), engine_statements.WRAPPED)
+def test_what_is_wrapped_is_a_coroutine_function(owner: Any, name: str) -> None:
+    assert inspect.iscoroutinefunction(inspect.unwrap(getattr(owner, name)))
+
+
+def test_what_the_wrappers_rely_on_is_there() -> None:
+    assert list(inspect.signature(executor.execute_query_job).parameters)[:5] == [
+        "project_id",
+        "job_id",
+        "bq_sql",
+        "query_params",
+        "ctx",
+    ]
+    assert list(inspect.signature(executor._run_single_sql).parameters)[:4] == [
+        "project_id",
+        "bq_sql",
+        "query_params",
+        "ctx",
+    ]
+    script = inspect.unwrap(executor._run_script)
+    assert list(inspect.signature(script).parameters) == ["interpreter", "source", "ctx"]
+    assert callable(getattr(*engine_statements.SESSION_CHECK))
+    assert executor.classify_statement_type("ALTER TABLE d.t DROP COLUMN c") == "ALTER_TABLE"
+    assert callable(ddl_sync._split_target)
+    assert callable(ddl_sync._introspect_schema)
+    assert callable(DuckDBCatalogRepository._write_job)
+    source = inspect.getsource(ScriptInterpreter.__init__)
+    assert "self._ctx = " in source
+    assert "self._project_id = " in source
+
+
+def test_no_body_under_the_write_lock_gives_way() -> None:
+    for file in Path(bqemulator.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.AsyncWith) and "write_lock" in ast.dump(node.items[0]):
+                inside = [kind for part in node.body for kind in ast.walk(part)]
+                assert not any(isinstance(kind, ast.Await) for kind in inside), file
 
 
 def test_the_start_calls_the_steps_in_the_order_we_rely_on() -> None:
@@ -87,6 +129,7 @@ def test_query_destinations_are_named_as_we_read_them() -> None:
     reference = named["query"]["destinationTable"]
     quoted = executor.quoted_table_ref(*reference.values())
     assert engine._ANONYMOUS_TABLE.findall(quoted) == ["anonab"]
+    assert reference["datasetId"] == engine.ANONYMOUS_DATASET
 
 
 @pytest.fixture
@@ -156,40 +199,13 @@ def test_geometry_is_converted_without_an_installation(database: engine.Engine) 
 
 def test_a_listed_dict_may_grow() -> None:
     catalog = MemoryCatalogRepository()
-    engine.make_stable(catalog)
+    engine.make_stable(catalog, Transactions(duckdb.connect))
     catalog._jobs.update({("p", "1"): 1, ("p", "2"): 2})
     for key, _ in catalog._jobs.items():
         catalog._jobs[(*key, "more")] = 3
     for _ in catalog._jobs.values():
         catalog._jobs[object()] = 4
     assert len(catalog._jobs) == 8
-
-
-class TestReadSessions:
-    """What is kept of read sessions is bounded, the least lately used going first."""
-
-    @pytest.fixture
-    def handler(self, monkeypatch: pytest.MonkeyPatch) -> engine.ReadHandler:
-        monkeypatch.setattr(read_session, "_SESSIONS", {})
-        monkeypatch.setattr(engine, "SESSION_BYTES", 20)
-        context = SimpleNamespace(metrics=None)
-        return engine.ReadHandler(context)
-
-    def use(self, handler: engine.ReadHandler, name: str) -> None:
-        table = SimpleNamespace(nbytes=8)
-        read_session._SESSIONS.setdefault(name, SimpleNamespace(table=table))
-        handler._touch(name)
-        handler._forget_sessions()
-
-    def test_the_oldest_goes(self, handler: engine.ReadHandler) -> None:
-        for name in ("a", "b", "c"):
-            self.use(handler, name)
-        assert list(read_session._SESSIONS) == ["b", "c"]
-
-    def test_one_that_is_read_stays(self, handler: engine.ReadHandler) -> None:
-        for name in ("a", "b", "a", "c"):
-            self.use(handler, name)
-        assert list(read_session._SESSIONS) == ["a", "c"]
 
 
 def test_results_of_old_queries_are_forgotten(
@@ -205,6 +221,17 @@ def test_results_of_old_queries_are_forgotten(
     engine.forget_results(SimpleNamespace(catalog=catalog))
     assert list(executor.JOB_RESULTS) == list(executor.JOB_SCHEMAS) == ["2", "3"]
     assert list(catalog._jobs) == [("p", "2")]
+
+
+def test_the_number_of_kept_results_is_bounded(
+    database: engine.Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "RESULTS_KEPT", 2)
+    empty = {str(number): pa.table({}) for number in range(4)}
+    monkeypatch.setattr(executor, "JOB_RESULTS", empty)
+    monkeypatch.setattr(executor, "JOB_SCHEMAS", {job: [] for job in empty})
+    engine.forget_results(SimpleNamespace(catalog=MemoryCatalogRepository(database)))
+    assert list(executor.JOB_RESULTS) == list(executor.JOB_SCHEMAS) == ["2", "3"]
 
 
 def test_a_query_reads_the_result_of_another_by_its_destination(

@@ -12,21 +12,22 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tf_dataflow_serving.services.bigquery.avro import avro_schema, schema_from_avro
 from tf_dataflow_serving.services.bigquery.errors import InvalidData, InvalidRequest, Unsupported
-from tf_dataflow_serving.services.bigquery.reading import (
+from tf_dataflow_serving.services.bigquery.files.avro import avro_schema, schema_from_avro
+from tf_dataflow_serving.services.bigquery.files.reading import (
     ReadOptions,
     SourceFile,
     detect_header,
     detect_schema,
     read_rows,
-    rows_to_arrow,
 )
-from tf_dataflow_serving.services.bigquery.schema import Field, Mode, Schema
-from tf_dataflow_serving.services.bigquery.writing import WriteOptions, write_rows
+from tf_dataflow_serving.services.bigquery.files.writing import WriteOptions, write_rows
+from tf_dataflow_serving.services.bigquery.types import bignumeric
+from tf_dataflow_serving.services.bigquery.types.schema import Field, Mode, Schema
+from tf_dataflow_serving.services.bigquery.types.wide_rows import rows_to_arrow
 
 SCALARS: Schema = (
     Field("integer", "INTEGER"),
@@ -35,6 +36,7 @@ SCALARS: Schema = (
     Field("string", "STRING"),
     Field("bytes", "BYTES"),
     Field("numeric", "NUMERIC"),
+    Field("bignumeric", "BIGNUMERIC"),
     Field("date", "DATE"),
     Field("time", "TIME"),
     Field("datetime", "DATETIME"),
@@ -54,6 +56,7 @@ VALUES = {
     "string": st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00")),
     "bytes": st.binary(),
     "numeric": st.decimals(-(10**28), 10**28, places=9),
+    "bignumeric": st.integers(bignumeric.MIN, bignumeric.MAX).map(bignumeric.from_units),
     "date": st.dates(),
     "time": st.times(),
     "datetime": DATETIMES,
@@ -76,8 +79,9 @@ def options_of(name: str, **more: Any) -> WriteOptions:
 
 def round_trip(name: str, rows: list[dict[str, Any]], schema: Schema, **more: Any) -> list[Any]:
     content = write_rows(rows_to_arrow(rows, schema), schema, options_of(name, **more))
-    load = {"skipLeadingRows": 1, "nullMarker": "\\N"} if name == "CSV" else {}
-    read = read_rows(name, SourceFile("f", content), schema, ReadOptions.from_rest(load))
+    csv = {"skipLeadingRows": 1, "nullMarker": "\\N", "allowQuotedNewlines": True}
+    load = csv if name == "CSV" else {}
+    read = read_rows(name, SourceFile("f", content), schema, ReadOptions.from_rest(load)).rows
     return read.to_pylist()  # type: ignore[no-any-return]
 
 
@@ -90,17 +94,20 @@ def round_trip(name: str, rows: list[dict[str, Any]], schema: Schema, **more: An
         ("PARQUET", "SNAPPY"),
     ],
 )
+@settings(deadline=None)
 @given(rows=st.lists(NESTED_ROWS, max_size=3))
 def test_every_value_survives(name: str, compression: str, rows: list[dict[str, Any]]) -> None:
     again = round_trip(name, rows, NESTED, compression=compression, useAvroLogicalTypes=True)
     assert again == rows_to_arrow(rows, NESTED).to_pylist()
 
 
+@settings(deadline=None)
 @given(rows=st.lists(NESTED_ROWS, max_size=3))
 def test_avro_without_logical_types_holds_text_that_loads_again(rows: list[dict[str, Any]]) -> None:
     assert round_trip("AVRO", rows, NESTED) == rows_to_arrow(rows, NESTED).to_pylist()
 
 
+@settings(deadline=None)
 @given(row=st.fixed_dictionaries(VALUES))
 def test_csv_keeps_what_is_not_null(row: dict[str, Any]) -> None:
     if "\r" in row["string"] or row["string"] == "\\N":
@@ -161,7 +168,7 @@ def test_impossible_files_are_refused(extract: dict[str, str]) -> None:
 
 def read(content: bytes, schema: Schema, name: str = "NEWLINE_DELIMITED_JSON", **load: Any) -> Any:
     file = SourceFile("gs://b/f", content)
-    return read_rows(name, file, schema, ReadOptions.from_rest(load)).to_pylist()
+    return read_rows(name, file, schema, ReadOptions.from_rest(load)).rows.to_pylist()
 
 
 class TestReading:

@@ -5,7 +5,7 @@ import pytest
 from tf_dataflow_serving.services.bigquery.deduplication import InsertIdWindow
 from tf_dataflow_serving.services.bigquery.errors import InvalidRequest, NotFound
 from tf_dataflow_serving.services.bigquery.insertion import Inserter, InsertRequest
-from tf_dataflow_serving.services.bigquery.schema import Field, Mode
+from tf_dataflow_serving.services.bigquery.types.schema import Field, Mode
 from tf_dataflow_serving.services.bigquery.warehouse import TableRef
 
 TABLE = TableRef("project", "dataset", "table")
@@ -60,6 +60,13 @@ def test_a_bad_row_stops_the_others(inserter: Inserter, warehouse: Any) -> None:
     ]
     assert errors[1]["errors"][0]["location"] == "no"
     assert ids(warehouse) == []
+
+
+def test_a_missing_field_is_told_in_bigquerys_words(inserter: Inserter) -> None:
+    """As Beam's bigquery_write_it_test, which was recorded on BigQuery, expects it."""
+    (error,) = insert(inserter, [{"json": {"name": "a"}}])[0]["errors"]
+    assert error["message"] == "Missing required field: Msg_0_CLOUD_QUERY_TABLE.id."
+    assert (error["reason"], error["location"]) == ("invalid", "")
 
 
 def test_bad_rows_are_skipped_on_demand(inserter: Inserter, warehouse: Any) -> None:

@@ -2,13 +2,12 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import httpx
 import pytest
 
-from tf_dataflow_serving.services.bigquery.copying import is_plain_copy, run_copy
-from tf_dataflow_serving.services.bigquery.destination import has_destination, run_into_table
 from tf_dataflow_serving.services.bigquery.errors import (
     AlreadyExists,
     BigQueryError,
@@ -16,11 +15,14 @@ from tf_dataflow_serving.services.bigquery.errors import (
     InvalidRequest,
     NotFound,
 )
-from tf_dataflow_serving.services.bigquery.extraction import run_extract
-from tf_dataflow_serving.services.bigquery.loading import run_load
-from tf_dataflow_serving.services.bigquery.objects import ObjectStore
-from tf_dataflow_serving.services.bigquery.reading import SourceFile, rows_to_arrow
-from tf_dataflow_serving.services.bigquery.schema import Field, Mode
+from tf_dataflow_serving.services.bigquery.files.objects import ObjectStore
+from tf_dataflow_serving.services.bigquery.files.reading import SourceFile
+from tf_dataflow_serving.services.bigquery.jobs.copying import is_plain_copy, run_copy
+from tf_dataflow_serving.services.bigquery.jobs.destination import has_destination, run_into_table
+from tf_dataflow_serving.services.bigquery.jobs.extraction import run_extract
+from tf_dataflow_serving.services.bigquery.jobs.loading import run_load
+from tf_dataflow_serving.services.bigquery.types.schema import Field, Mode
+from tf_dataflow_serving.services.bigquery.types.wide_rows import rows_to_arrow
 from tf_dataflow_serving.services.bigquery.warehouse import TableRef
 
 TABLE = TableRef("project", "dataset", "table")
@@ -78,22 +80,29 @@ class TestLoad:
         assert filled.schemas[TABLE] == (Field("other", "INTEGER"),)
         assert filled.rows[TABLE].to_pylist() == [{"other": 1}]
 
+    def test_it_replaces_the_schema_if_only_modes_differ(self, filled: Any) -> None:
+        relaxed = (Field("id", "INTEGER"), Field("name", "JSON"))
+        schema = {"fields": [field.to_rest() for field in relaxed]}
+        load(filled, b'{"id": null}', schema=schema, writeDisposition="WRITE_TRUNCATE")
+        assert filled.schemas[TABLE] == relaxed
+
     def test_a_table_without_a_schema_takes_the_first(self, warehouse: Any) -> None:
         warehouse.create(TABLE, (), {})
         load(warehouse, self.ROW, schema=REST_SCHEMA)
         assert names(warehouse) == ["new"]
 
     def test_it_keeps_the_types_of_the_table(self, filled: Any) -> None:
-        schema = {"fields": [{"name": "id", "type": "STRING"}]}
-        load(filled, b'{"id": "5"}', schema=schema)
-        assert filled.rows[TABLE]["id"].to_pylist() == [0, 5]
+        schema = {"fields": [{"name": "id", "type": "STRING", "mode": "REQUIRED"}]}
+        with pytest.raises(InvalidRequest, match="changed type from INTEGER to STRING"):
+            load(filled, b'{"id": "5"}', schema=schema)
+        assert names(filled) == ["old"]
 
     @pytest.mark.parametrize(
         ("options", "error"),
         [
             ({"writeDisposition": "WRITE_EMPTY"}, AlreadyExists),
             ({"writeDisposition": "WRITE_SOMEHOW"}, InvalidRequest),
-            ({"schema": {"fields": [{"name": "no", "type": "STRING"}]}}, InvalidData),
+            ({"schema": {"fields": [{"name": "no", "type": "STRING"}]}}, InvalidRequest),
             ({"schema": {"fields": [{"name": "no"}]}}, InvalidRequest),
             ({"destinationTable": {}}, InvalidRequest),
             ({"destinationTable": {"datasetId": "no", "tableId": "t"}}, NotFound),
@@ -162,6 +171,17 @@ class TestCopy:
         with pytest.raises(InvalidRequest):
             self.copy(filled, TABLE, other)
 
+    def test_its_sources_are_compared_by_type_not_by_mode(self, filled: Any) -> None:
+        other = TableRef("project", "dataset", "other")
+        filled.create(other, (Field("id", "INTEGER"), Field("name", "STRING")), {})
+        filled.append(other, rows_to_arrow([{"name": "new"}], filled.schemas[other]))
+        assert self.copy(filled, TABLE, other) == 2
+        copied = filled.schemas[TableRef("project", "dataset", "copy")]
+        assert [field.mode for field in copied] == [Mode.NULLABLE, Mode.NULLABLE]
+        filled.schemas[other] = (Field("id", "INTEGER"), Field("name", "JSON"))
+        with pytest.raises(InvalidRequest, match="different schemas"):
+            self.copy(filled, TABLE, other)
+
     def test_snapshots_are_no_copies(self) -> None:
         assert is_plain_copy({}) and is_plain_copy({"operationType": "COPY"})
         assert not is_plain_copy({"operationType": "SNAPSHOT"})
@@ -213,6 +233,8 @@ class TestQueryDestination:
         )
         self.amended: dict[str, Any] = {}
         warehouse.amend_job = lambda _project, _job, changes: self.amended.update(changes)
+        warehouse.unsettled_jobs = nullcontext
+        warehouse.recording_amended = lambda *_: warehouse
         self.sent: dict[str, Any] = {}
 
         async def run(job: dict[str, Any]) -> dict[str, Any]:
@@ -241,6 +263,12 @@ class TestQueryDestination:
         assert done["status"]["errorResult"]["reason"] == "duplicate"
         assert self.amended["error_result"]["reason"] == "duplicate"
         assert names(filled) == ["old"]
+
+    def test_a_job_that_ends_by_a_fault_is_not_found_done(self, filled: Any) -> None:
+        filled.schema = lambda _table: 1 / 0
+        with pytest.raises(ZeroDivisionError):
+            self.run(filled, {"status": {"state": "DONE"}})
+        assert self.amended["error_result"]["reason"] == "internalError"
 
     @pytest.mark.parametrize(
         ("configuration", "has"),

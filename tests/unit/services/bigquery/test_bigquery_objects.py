@@ -5,7 +5,7 @@ import httpx
 import pytest
 
 from tf_dataflow_serving.services.bigquery.errors import BackendFailed, InvalidRequest, NotFound
-from tf_dataflow_serving.services.bigquery.objects import ObjectStore, ObjectUri
+from tf_dataflow_serving.services.bigquery.files.objects import ObjectStore, ObjectUri
 
 
 @pytest.mark.parametrize(

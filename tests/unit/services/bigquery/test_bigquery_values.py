@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tf_dataflow_serving.services.bigquery.errors import InvalidData, Unsupported
-from tf_dataflow_serving.services.bigquery.schema import Field, Mode
-from tf_dataflow_serving.services.bigquery.values import (
+from tf_dataflow_serving.services.bigquery.types.schema import Field, Mode
+from tf_dataflow_serving.services.bigquery.types.values import (
     UnknownFields,
     field_converter,
     record_converter,

@@ -1,0 +1,1 @@
+"""bqemulator in this process: the tables, and what it gets wrong, mended."""

@@ -1,0 +1,1 @@
+"""The files of load and extract jobs, and where they are."""

@@ -1,0 +1,1 @@
+"""What jobs do: load, copy, extract, write a query's rows."""

@@ -1,0 +1,1 @@
+"""Read sessions of the Storage API."""

@@ -1,0 +1,1 @@
+"""BigQuery's types: schemas, values, and how they are stored."""

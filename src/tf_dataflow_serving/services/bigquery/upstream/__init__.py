@@ -1,0 +1,1 @@
+"""A warehouse whose tables live in another BigQuery emulator, goccy/bigquery-emulator."""
