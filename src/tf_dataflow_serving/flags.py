@@ -41,6 +41,8 @@ class Services(StrEnum):
     """Where Pub/Sub, BigQuery, Cloud Storage and prediction are."""
 
     EMBEDDED = "embedded"
+    CONTAINERS = "containers"
+    EXTERNAL = "external"
     GCP = "gcp"
 
 

@@ -4,8 +4,6 @@ import argparse
 from collections.abc import Callable
 from typing import Any, NoReturn, Protocol
 
-from tf_dataflow_serving.flags import Services
-
 Handler = Callable[[argparse.Namespace], int]
 
 
@@ -34,14 +32,3 @@ def add_command(
     parser = commands.add_parser(name, help=summary, description=summary + ".", **kwargs)
     parser.set_defaults(handler=handler, takes_beam_flags=False)
     return parser
-
-
-def add_place_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the flags that say which services a command works with."""
-    parser.add_argument(
-        "--services",
-        choices=[str(value) for value in Services],
-        default=str(Services.EMBEDDED),
-        help="embedded: the local services that run; gcp: Google Cloud (default: %(default)s)",
-    )
-    parser.add_argument("--project", help="Google Cloud project (default: that of the services)")

@@ -13,8 +13,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from tf_dataflow_serving.cli.arguments import Commands, add_command
+from tf_dataflow_serving.cli.service_arguments import ServiceChoice, add_service_arguments
 from tf_dataflow_serving.cli.tensorflow_start import start_tensorflow
-from tf_dataflow_serving.flags import positive_float, positive_int
+from tf_dataflow_serving.flags import Services, positive_float, positive_int
 
 if TYPE_CHECKING:
     from tf_dataflow_serving.experiments.demo import Outcome, Sizes
@@ -49,13 +50,14 @@ def register(commands: Commands) -> None:
         default=100.0,
         help="rate of each stream (default: %(default)s)",
     )
+    add_service_arguments(parser, Services.EMBEDDED, Services.CONTAINERS, default="embedded")
 
 
 def _demo(arguments: argparse.Namespace) -> int:
     start = time.monotonic()
     # First of all: the others import it too.
     start_tensorflow()
-    from tf_dataflow_serving.cli.session import SAMPLE_SEED, activate, fresh_stack
+    from tf_dataflow_serving.cli.session import SAMPLE_SEED, activate, fresh
     from tf_dataflow_serving.experiments.demo import Demo, Sizes
     from tf_dataflow_serving.experiments.matrix import COMBINATIONS
     from tf_dataflow_serving.experiments.simulate import Load
@@ -65,7 +67,7 @@ def _demo(arguments: argparse.Namespace) -> int:
     console = Console(stderr=True)
     with tempfile.TemporaryDirectory(prefix="demo-") as directory, _shown(console) as shown:
         shown.note("starting the services and loading generated natality rows")
-        with fresh_stack(arguments.rows) as stack:
+        with fresh(ServiceChoice.from_arguments(arguments), arguments.rows) as stack:
             activate(stack.endpoints)
             demo = Demo(stack.endpoints.project, sizes, Path(directory), shown.progress)
             outcomes = [shown.finished(demo.run(combination)) for combination in COMBINATIONS]

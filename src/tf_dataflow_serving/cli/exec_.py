@@ -7,7 +7,10 @@ import subprocess
 from collections.abc import Sequence
 
 from tf_dataflow_serving.cli.arguments import Commands, add_command
+from tf_dataflow_serving.cli.service_arguments import ServiceChoice, add_service_arguments
 from tf_dataflow_serving.errors import UsageError, UserError
+from tf_dataflow_serving.flags import Services
+from tf_dataflow_serving.services.endpoints import leave_emulators
 
 _SIGNALLED = 128
 
@@ -19,19 +22,26 @@ def register(commands: Commands) -> None:
         "exec",
         _exec,
         "run any command, such as an unmodified Beam pipeline, on the local services",
-        usage="dataflow-serving exec -- COMMAND [ARGUMENT ...]",
+        usage="dataflow-serving exec [--services ...] -- COMMAND [ARGUMENT ...]",
     )
+    add_service_arguments(parser, *Services)
+    parser.add_argument("--project", help="of --services external (default: the environment's)")
     parser.add_argument("words", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
 
 
 def _exec(arguments: argparse.Namespace) -> int:
-    from tf_dataflow_serving.cli.session import running_or_fresh
-
     words = arguments.words[1:] if arguments.words[:1] == ["--"] else arguments.words
     if not words:
         raise UsageError("exec needs a command: dataflow-serving exec -- COMMAND [ARGUMENT ...]")
-    with running_or_fresh() as endpoints:
-        return _run(words, {**os.environ, **endpoints.environment(os.environ)})
+    choice = ServiceChoice.from_arguments(arguments)
+    if choice.services is Services.GCP:
+        environment = dict(os.environ)
+        leave_emulators(environment)
+        return _run(words, environment)
+    from tf_dataflow_serving.cli.session import running_or_fresh
+
+    with running_or_fresh(choice) as endpoints:
+        return _run(words, endpoints.applied_to(os.environ))
 
 
 def _run(words: Sequence[str], environment: dict[str, str]) -> int:

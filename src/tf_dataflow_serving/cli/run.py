@@ -14,6 +14,7 @@ from rich.console import Console
 from tf_dataflow_serving import flags
 from tf_dataflow_serving.cli.arguments import Commands, add_command
 from tf_dataflow_serving.cli.run_arguments import RunArguments, complete
+from tf_dataflow_serving.cli.service_arguments import add_service_arguments
 from tf_dataflow_serving.cli.tensorflow_start import start_tensorflow
 from tf_dataflow_serving.flags import Experiment, InferenceType, Services
 from tf_dataflow_serving.services.endpoints import leave_emulators
@@ -40,11 +41,10 @@ def register(commands: Commands) -> None:
         choices=[str(value) for value in Experiment],
         help="what to run: the same as --experiment_type",
     )
-    parser.add_argument(
-        "--services",
-        choices=[str(value) for value in Services],
-        help="embedded: local services, those that run already or fresh ones; gcp: Google Cloud "
-        "(default: embedded, or gcp with --runner DataflowRunner)",
+    add_service_arguments(
+        parser,
+        *Services,
+        default="those that run already, else embedded; gcp with --runner DataflowRunner",
     )
     parser.add_argument(
         "--runner", default="DirectRunner", help="any Beam runner (default: %(default)s)"
@@ -73,13 +73,13 @@ def _run(arguments: argparse.Namespace) -> int:
 @contextmanager
 def _services(chosen: RunArguments) -> Iterator[RunArguments]:
     """Yield the arguments with the places of the services filled in."""
-    if chosen.services is Services.GCP:
+    if chosen.services.services is Services.GCP:
         leave_emulators(os.environ)
         yield chosen
         return
     from tf_dataflow_serving.cli.session import activate, running_or_fresh
 
-    with running_or_fresh() as endpoints:
+    with running_or_fresh(chosen.services) as endpoints:
         activate(endpoints)
         placed = chosen.on(project=endpoints.project, prediction_url=endpoints.prediction)
         from tf_dataflow_serving.runners.provision import provision

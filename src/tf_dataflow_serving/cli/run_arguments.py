@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from tf_dataflow_serving.cli.service_arguments import FLAGS, ServiceChoice
 from tf_dataflow_serving.errors import UsageError
 from tf_dataflow_serving.flags import (
     DEFAULT_BATCH_SIZE,
@@ -16,16 +17,17 @@ from tf_dataflow_serving.flags import (
 )
 from tf_dataflow_serving.natality.queries import source_query, statistics_query
 from tf_dataflow_serving.resource_names import subscription_path, topic_path
+from tf_dataflow_serving.services.endpoints import VARIABLES
 
 if TYPE_CHECKING:
     from apache_beam.options.pipeline_options import PipelineOptions
 
 _OWN = (
+    *FLAGS,
     "handler",
     "command",
     "takes_beam_flags",
     "beam_flags",
-    "services",
     "json",
     "bq_dataset",
     "bq_table",
@@ -38,7 +40,7 @@ _RUNNERS_WITH_ALL_FLAGS_KNOWN = ("DirectRunner", "DataflowRunner")
 class RunArguments:
     """A run that makes sense. `values` are the pipeline options by name."""
 
-    services: Services
+    services: ServiceChoice
     json: bool
     values: Mapping[str, Any]
     beam_flags: Sequence[str]
@@ -53,12 +55,21 @@ class RunArguments:
         """The run in two words."""
         return f"{self.experiment} {self.values['inference_type']}"
 
-    def on(self, project: str, prediction_url: str) -> "RunArguments":
-        """Return the run on these services, as far as it did not name others."""
+    def on(self, project: str, prediction_url: str | None) -> "RunArguments":
+        """Return the run on these services, as far as it did not name others.
+
+        Raises UsageError if it needs a prediction service and there is none.
+        """
         places = {
             "project": self.values["project"] or project,
             "prediction_url": self.values["prediction_url"] or prediction_url,
         }
+        local = self.values["inference_type"] == InferenceType.LOCAL
+        if not local and places["prediction_url"] is None:
+            raise UsageError(
+                f"{self.title} needs a prediction service: --prediction_url, or "
+                f"{VARIABLES['prediction']} with --services external"
+            )
         return replace(self, values={**self.values, **places})
 
     def _inputs(self) -> dict[str, str]:
@@ -97,7 +108,9 @@ def complete(arguments: argparse.Namespace) -> RunArguments:
     values["batch_size"] = values["batch_size"] or _batch_size(experiment)
     values["output_table"] = _output_table(arguments)
     _check_places(experiment, values)
-    services = _services(arguments.services, arguments.runner)
+    services = _services(ServiceChoice.from_arguments(arguments), arguments.runner)
+    if services.services is Services.GCP and not arguments.project:
+        raise UsageError("--services gcp needs --project")
     return RunArguments(services, arguments.json, values, arguments.beam_flags)
 
 
@@ -137,15 +150,15 @@ def _check_places(experiment: Experiment, values: Mapping[str, Any]) -> None:
         raise UsageError("batch-predict needs --output gs://BUCKET/PREFIX, which its job can read")
 
 
-def _services(chosen: str | None, runner: str) -> Services:
-    if chosen is None:
-        return Services.GCP if runner == "DataflowRunner" else Services.EMBEDDED
-    if chosen == Services.EMBEDDED and runner == "DataflowRunner":
+def _services(choice: ServiceChoice, runner: str) -> ServiceChoice:
+    if runner != "DataflowRunner":
+        return choice
+    if choice.services not in (None, Services.GCP):
         raise UsageError(
-            "Dataflow in Google's cloud cannot reach services on this machine; "
+            f"Dataflow in Google's cloud cannot work with --services {choice.services}; "
             "use --services gcp, or --runner DirectRunner"
         )
-    return Services(chosen)
+    return replace(choice, services=Services.GCP)
 
 
 def _refuse_unknown(beam_flags: Sequence[str], runner: str) -> None:

@@ -7,15 +7,29 @@ import sys
 import threading
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from tf_dataflow_serving.cli.arguments import Commands, OneLineParser, add_command
+from tf_dataflow_serving.cli.service_arguments import ServiceChoice, add_service_arguments
 from tf_dataflow_serving.errors import UsageError
+from tf_dataflow_serving.flags import Services
 from tf_dataflow_serving.services import state
+from tf_dataflow_serving.services.containers.images import Images
+from tf_dataflow_serving.services.endpoints import OPTIONAL, VARIABLES
+from tf_dataflow_serving.services.listening import (
+    LOOPBACK_ONLY,
+    Listening,
+    Port,
+    add_listening_arguments,
+    port_number,
+)
 from tf_dataflow_serving.services.standalone import Standalone, standalone, variables
 
+if TYPE_CHECKING:
+    from tf_dataflow_serving.services.stack import Stack
+
 WATCH_SECONDS = 0.5
-MAX_PORT = 65_535
+_MAIN_PORTS = {Standalone.PUBSUB: Port.PUBSUB, Standalone.STORAGE: Port.STORAGE}
 
 
 def register(commands: Commands) -> None:
@@ -37,6 +51,8 @@ def register(commands: Commands) -> None:
         "dataflow-serving services up --only pubsub --port 8085",
     )
     _add_standalone_arguments(up)
+    add_listening_arguments(up)
+    add_service_arguments(up, Services.EMBEDDED, Services.CONTAINERS, default="embedded")
     add_command(
         subcommands,
         "env",
@@ -54,49 +70,74 @@ def _add_standalone_arguments(parser: argparse.ArgumentParser) -> None:
         "`services env` and other commands do not know of it",
     )
     parser.add_argument(
-        "--port", type=_port, help="where the --only service listens (default: a free port)"
+        "--port", type=port_number, help="where the --only service listens (default: a free port)"
     )
     parser.add_argument(
         "--data_dir",
         type=Path,
         metavar="DIR",
-        help="where the --only service keeps what it holds, to have it again at its next start "
-        "(default: nothing is kept)",
+        help="where the embedded services keep what they hold, to have it again at their next "
+        "start (default: nothing is kept)",
     )
 
 
-def _port(text: str) -> int:
-    port = int(text) if text.isdecimal() else 0
-    if not 1 <= port <= MAX_PORT:
-        raise argparse.ArgumentTypeError(f"{text} is not a port: 1 to {MAX_PORT}")
-    return port
-
-
 def _up(arguments: argparse.Namespace) -> int:
+    choice = ServiceChoice.from_arguments(arguments)
+    listening = Listening(arguments.host, arguments.ports)
+    if choice.services is Services.CONTAINERS:
+        _refuse_embedded_flags(arguments, listening)
+        return _up_in_containers(choice.images)
     if arguments.only is not None:
-        return _up_alone(arguments)
-    for flag in ("port", "data_dir"):
-        if getattr(arguments, flag) is not None:
-            raise UsageError(f"--{flag} is for one service: it needs --only")
-    return _up_all()
+        return _up_alone(arguments, listening)
+    _refuse_port(arguments)
+    return _up_all(arguments.data_dir, listening)
 
 
-def _up_all() -> int:
+def _refuse_embedded_flags(arguments: argparse.Namespace, listening: Listening) -> None:
+    if arguments.only is not None or arguments.data_dir is not None:
+        raise UsageError("--only and --data_dir are for the embedded services")
+    _refuse_port(arguments)
+    if listening != LOOPBACK_ONLY:
+        raise UsageError("--host and --ports are for the embedded services")
+
+
+def _refuse_port(arguments: argparse.Namespace) -> None:
+    if arguments.port is not None:
+        raise UsageError("--port is for one service: it needs --only")
+
+
+def _up_all(data_dir: Path | None, listening: Listening) -> int:
     from tf_dataflow_serving.cli.session import fresh_stack
 
     state.refuse_second()
-    with fresh_stack() as stack, state.recorded(stack.endpoints):
+    with fresh_stack(data_dir=data_dir, listening=listening) as stack:
+        _stay_up(stack, Services.EMBEDDED)
+    return 0
+
+
+def _up_in_containers(images: Images) -> int:
+    from tf_dataflow_serving.cli.session import fresh_containers
+
+    state.refuse_second()
+    with fresh_containers(images) as stack:
+        _stay_up(stack, Services.CONTAINERS)
+    return 0
+
+
+def _stay_up(stack: "Stack", kind: Services) -> None:
+    with state.recorded(state.Recorded(kind, stack.endpoints)):
         _announce(
             stack.endpoints.environment(),
             'In another shell: eval "$(dataflow-serving services env)"; Ctrl-C here ends them.',
         )
         _watch(stack)
-    return 0
 
 
-def _up_alone(arguments: argparse.Namespace) -> int:
+def _up_alone(arguments: argparse.Namespace, listening: Listening) -> int:
     chosen = Standalone(arguments.only)
-    with standalone(chosen, arguments.port or 0, arguments.data_dir) as service:
+    if arguments.port is not None:
+        listening = listening.at(_MAIN_PORTS[chosen], arguments.port)
+    with standalone(chosen, listening.of(chosen), arguments.data_dir) as service:
         _announce(variables(service), "Clients that have these variables use it; Ctrl-C ends it.")
         _watch(service)
     return 0
@@ -125,7 +166,10 @@ def _watch(running: Running) -> None:
 
 
 def _env(_arguments: argparse.Namespace) -> int:
-    sys.stdout.write(_exports(state.running().environment(os.environ)))
+    places = state.running().endpoints.environment(os.environ)
+    # What another set of services left in the shell must not lead there.
+    missing = [VARIABLES[field] for field in OPTIONAL if VARIABLES[field] not in places]
+    sys.stdout.write(_exports(places) + "".join(f"unset {name}\n" for name in missing))
     return 0
 
 

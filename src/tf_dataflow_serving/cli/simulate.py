@@ -7,8 +7,9 @@ import orjson
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
-from tf_dataflow_serving.cli.arguments import Commands, add_command, add_place_arguments
-from tf_dataflow_serving.flags import positive_float, positive_int, seed
+from tf_dataflow_serving.cli.arguments import Commands, add_command
+from tf_dataflow_serving.cli.service_arguments import ServiceChoice, add_service_arguments
+from tf_dataflow_serving.flags import Services, positive_float, positive_int, seed
 from tf_dataflow_serving.resource_names import topic_path
 
 
@@ -32,13 +33,18 @@ def register(commands: Commands) -> None:
     )
     parser.add_argument("--seed", type=seed, default=1, help="of the generated rows")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
-    add_place_arguments(parser)
+    add_service_arguments(parser, *Services)
+    parser.add_argument("--project", help="Google Cloud project (default: that of the services)")
 
 
 def _simulate(arguments: argparse.Namespace) -> int:
-    from tf_dataflow_serving.cli.session import use_running
+    from tf_dataflow_serving.cli.session import activated
 
-    project = use_running(arguments)
+    with activated(ServiceChoice.from_arguments(arguments)) as project:
+        return _publish(arguments, project)
+
+
+def _publish(arguments: argparse.Namespace, project: str) -> int:
     from tf_dataflow_serving.experiments.simulate import Clock, Load, simulate
     from tf_dataflow_serving.runners.provision import ensure_topic
 

@@ -6,8 +6,9 @@ from dataclasses import asdict
 
 import orjson
 
-from tf_dataflow_serving.cli.arguments import Commands, add_command, add_place_arguments
-from tf_dataflow_serving.flags import DEFAULT_OUTPUT_TABLE
+from tf_dataflow_serving.cli.arguments import Commands, add_command
+from tf_dataflow_serving.cli.service_arguments import ServiceChoice, add_service_arguments
+from tf_dataflow_serving.flags import DEFAULT_OUTPUT_TABLE, Services
 
 
 def register(commands: Commands) -> None:
@@ -19,16 +20,17 @@ def register(commands: Commands) -> None:
         help="table of the stream's estimates (default: %(default)s)",
     )
     parser.add_argument("--json", action="store_true", help="print them as JSON")
-    add_place_arguments(parser)
+    add_service_arguments(parser, *Services)
+    parser.add_argument("--project", help="Google Cloud project (default: that of the services)")
 
 
 def _stats(arguments: argparse.Namespace) -> int:
-    from tf_dataflow_serving.cli.session import use_running
+    from tf_dataflow_serving.cli.session import activated
 
-    project = use_running(arguments)
-    from tf_dataflow_serving.experiments.statistics import stream_statistics
+    with activated(ServiceChoice.from_arguments(arguments)) as project:
+        from tf_dataflow_serving.experiments.statistics import stream_statistics
 
-    found = asdict(stream_statistics(project, arguments.output_table))
+        found = asdict(stream_statistics(project, arguments.output_table))
     if arguments.json:
         sys.stdout.write(orjson.dumps(found).decode() + "\n")
         return 0

@@ -174,7 +174,7 @@ def test_a_service_that_is_down_is_named(stack_environment: Mapping[str, str]) -
     down = {**stack_environment, "STORAGE_EMULATOR_HOST": "http://127.0.0.1:1"}
     done = command("run", "--output=gs://b3x/o", environment=down)
     assert done.returncode == 1
-    assert "storage does not answer at http://127.0.0.1:1" in done.stderr
+    assert "STORAGE_EMULATOR_HOST: nothing answers at http://127.0.0.1:1" in done.stderr
     assert done.stderr.count("\n") == 1
 
 

@@ -28,7 +28,7 @@ def fails(words: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, st
         (["run", "--batch_seconds", "nan"], "'nan' is not a number above 0"),
         (["run", "--experiment", "batches"], "invalid choice: 'batches'"),
         (["run", "--experiment", "stream"], "stream needs --input_subscription"),
-        (["run", "--runner", "DataflowRunner", "--services", "embedded"], "cannot reach"),
+        (["run", "--runner", "DataflowRunner", "--services", "embedded"], "cannot work"),
         (["dance"], "invalid choice: 'dance'"),
         ([], "COMMAND"),
         (["stats", "--tabel", "x"], "unrecognized arguments: --tabel x"),

@@ -4,35 +4,70 @@ import pytest
 
 from tf_dataflow_serving import flags
 from tf_dataflow_serving.cli.run_arguments import RunArguments, complete
+from tf_dataflow_serving.cli.service_arguments import add_service_arguments
 from tf_dataflow_serving.errors import UsageError
 from tf_dataflow_serving.flags import Experiment, Services
 from tf_dataflow_serving.options import ServingOptions
 
 
 def arguments(
-    *words: str, services: str | None = None, runner: str = "DirectRunner"
+    *words: str, runner: str = "DirectRunner", project: str | None = None
 ) -> RunArguments:
     parser = argparse.ArgumentParser()
     flags.add_arguments(parser)
     parser.add_argument("--bq-dataset")
     parser.add_argument("--bq-table")
+    add_service_arguments(parser, *Services)
     parsed, beam_flags = parser.parse_known_args(words)
     return complete(
         argparse.Namespace(
             **vars(parsed),
             beam_flags=beam_flags,
-            services=services,
             runner=runner,
-            project=None,
+            project=project,
             json=False,
         )
     )
 
 
-def test_a_run_without_flags_is_batch_local_on_embedded_services() -> None:
+def test_a_run_without_flags_is_batch_local_on_what_runs() -> None:
     chosen = arguments()
     assert chosen.title == "batch local"
-    assert chosen.services is Services.EMBEDDED
+    assert chosen.services.services is None
+
+
+def test_the_flags_of_services_say_where_they_are() -> None:
+    external = arguments("--services=external", "--pubsub_emulator_host=h:1").services
+    assert external.services is Services.EXTERNAL
+    assert external.places["pubsub"] == "h:1"
+    assert external.places["bigquery"] is None
+    contained = arguments("--services=containers", "--storage_image=mine:2").services
+    assert contained.images.storage == "mine:2"
+
+
+@pytest.mark.parametrize("words", [["--services=gcp"], []])
+def test_google_cloud_needs_a_project(words: list[str]) -> None:
+    runner = "DirectRunner" if words else "DataflowRunner"
+    with pytest.raises(UsageError, match="needs --project"):
+        arguments(*words, runner=runner)
+
+
+@pytest.mark.parametrize(
+    ("word", "kind"),
+    [("--pubsub_emulator_host=h:1", "external"), ("--storage_image=mine:2", "containers")],
+)
+@pytest.mark.parametrize("chosen", [[], ["--services=embedded"]])
+def test_flags_of_other_services_are_refused(word: str, kind: str, chosen: list[str]) -> None:
+    with pytest.raises(UsageError, match=f"is for --services {kind}"):
+        arguments(word, *chosen)
+
+
+def test_a_run_that_needs_a_prediction_service_says_so() -> None:
+    arguments("--inference_type=local").on("p", None)
+    with pytest.raises(UsageError, match="batch cmle needs a prediction service"):
+        arguments("--inference_type=cmle").on("p", None)
+    run = arguments("--inference_type=cmle", "--prediction_url=http://h").on("p", None)
+    assert run.values["prediction_url"] == "http://h"
 
 
 @pytest.mark.parametrize(
@@ -66,12 +101,13 @@ def test_contradictions_are_refused(words: list[str], reason: str) -> None:
 
 
 def test_dataflow_means_google_cloud() -> None:
-    assert arguments(runner="DataflowRunner").services is Services.GCP
+    assert arguments(runner="DataflowRunner", project="p").services.services is Services.GCP
 
 
-def test_dataflow_cannot_reach_local_services() -> None:
-    with pytest.raises(UsageError, match="cannot reach services on this machine"):
-        arguments(runner="DataflowRunner", services="embedded")
+@pytest.mark.parametrize("kind", ["embedded", "containers", "external"])
+def test_dataflow_cannot_work_with_other_services(kind: str) -> None:
+    with pytest.raises(UsageError, match=f"cannot work with --services {kind}"):
+        arguments(f"--services={kind}", runner="DataflowRunner")
 
 
 def test_the_originals_flag_names_are_understood() -> None:
