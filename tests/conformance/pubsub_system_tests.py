@@ -4,75 +4,41 @@ Their outcomes are the table at the end of docs/pubsub-conformance.md, which thi
 with --check, compares. Exits with 1 if a test fails or the table says otherwise.
 """
 
-import argparse
-import difflib
 import os
 import re
-import subprocess
 import sys
 import tarfile
 import tempfile
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
-from xml.etree import ElementTree
+
+from outcome_table import FAILED, Outcome, OutcomeTable, read_report, run_pytest
 
 from tf_dataflow_serving.services.credentials import local_credentials
 from tf_dataflow_serving.services.process import ServiceProcess
 
 HERE = Path(__file__).parent
-PAGE = HERE.parents[1] / "docs" / "pubsub-conformance.md"
+TABLE = OutcomeTable(HERE.parents[1] / "docs" / "pubsub-conformance.md")
 RELEASE = HERE / "google-cloud-pubsub.txt"
 # `make install` puts its archive there.
 ARCHIVES = Path(sys.prefix) / "share" / "google-cloud-pubsub"
-HEADING = "## Outcomes\n"
 # The tests sleep most of the time, the longest for a minute.
 AT_ONCE = 6
 TEST_SECONDS = 150
 RUN_SECONDS = 240
 
 
-class Outcome(NamedTuple):
-    """How a test ended; the reason is empty unless it was skipped."""
-
-    test: str
-    ended: str
-    reason: str
-
-
 def main() -> int:
     """Run the tests; write the table, or check it."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="compare the table, write nothing")
-    keep = _check if parser.parse_args().check else _write
-    outcomes = _outcomes()
-    failed = [outcome.test for outcome in outcomes if outcome.ended == "failed"]
-    return 1 if not keep(_page(outcomes)) or failed else 0
+    failed: list[str] = []
 
+    def outcomes() -> list[Outcome]:
+        found = _outcomes()
+        failed.extend(outcome.test for outcome in found if outcome.ended == FAILED)
+        return found
 
-def _write(page: str) -> bool:
-    PAGE.write_text(page)
-    return True
-
-
-def _check(page: str) -> bool:
-    lines = difflib.unified_diff(
-        PAGE.read_text().splitlines(), page.splitlines(), "written", "found", lineterm="", n=0
-    )
-    difference = "".join(f"{line}\n" for line in lines)
-    sys.stdout.write(difference)
-    return not difference
-
-
-def _page(outcomes: Sequence[Outcome]) -> str:
-    prose = PAGE.read_text().partition(HEADING)[0]
-    counts = Counter(outcome.ended for outcome in outcomes)
-    total = ", ".join(f"{counts[ended]} {ended}" for ended in sorted(counts))
-    rows = "".join(f"| `{one.test}` | {one.ended} | {one.reason} |\n" for one in outcomes)
-    table = f"| Test | Outcome | Reason |\n| --- | --- | --- |\n{rows}"
-    return f"{prose}{HEADING}\n{total.capitalize()}.\n\n{table}"
+    return 0 if TABLE.main(__doc__, outcomes) and not failed else 1
 
 
 def _outcomes() -> list[Outcome]:
@@ -82,7 +48,7 @@ def _outcomes() -> list[Outcome]:
         report = directory / "report.xml"
         with _environment(directory) as environment:
             _run(tests, report, environment)
-        return sorted(_read(report))
+        return sorted(read_report(report, _name_of, {}))
 
 
 def _unpack(directory: Path) -> Path:
@@ -134,26 +100,11 @@ def _run(tests: Path, report: Path, environment: Mapping[str, str]) -> None:
         *(f"--numprocesses={AT_ONCE}", "--dist=worksteal", f"--timeout={TEST_SECONDS}"),
         *("--quiet", f"--junit-xml={report}"),
     ]
-    subprocess.run(
-        [sys.executable, "-m", "pytest", *options, tests.name],
-        cwd=tests.parent,
-        env=dict(environment),
-        timeout=RUN_SECONDS,
-        check=False,
-    )
+    run_pytest([*options, tests.name], tests.parent, environment, RUN_SECONDS)
 
 
-def _read(report: Path) -> Iterator[Outcome]:
-    for case in ElementTree.parse(report).iter("testcase"):  # noqa: S314 - our own file
-        ends = {child.tag: child for child in case}
-        group = case.get("classname", "").partition(".")[2]
-        test = "::".join(filter(None, [group, case.get("name", "")]))
-        if "failure" in ends or "error" in ends:
-            yield Outcome(test, "failed", "")
-        elif "skipped" in ends:
-            yield Outcome(test, "skipped", ends["skipped"].get("message", ""))
-        else:
-            yield Outcome(test, "passed", "")
+def _name_of(classname: str, name: str) -> str:
+    return "::".join(filter(None, [classname.partition(".")[2], name]))
 
 
 if __name__ == "__main__":
