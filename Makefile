@@ -5,7 +5,7 @@ SYSTEM_TESTS := tests/conformance/google-cloud-pubsub.txt
 # By itself: beside Beam's dependencies tox finds a plugin that has nothing to do here.
 TOX := .tox/bootstrap/bin/tox
 
-.PHONY: demo test lint unit integration conformance perf install lock clean
+.PHONY: demo test lint unit integration conformance perf images containers install lock clean
 
 demo: install
 	@$(BIN)/dataflow-serving demo
@@ -15,6 +15,17 @@ test: install $(TOX)
 
 lint unit integration conformance perf: install $(TOX)
 	@$(TOX) run -e $@
+
+# IMAGES=--pull or --build says where they come from (containers/build_images).
+images:
+	@containers/build_images $(IMAGES)
+
+# What `make test` skips: the emulators of others, and our own image.
+containers: install images
+	@DATAFLOW_SERVING_TEST_CONTAINERS=1 TF_CPP_MIN_LOG_LEVEL=2 TF_ENABLE_ONEDNN_OPTS=0 \
+	  DATAFLOW_SERVING_GOCCY=$$(ls -t build/containers/bigquery-emulator-* 2>/dev/null | head -n 1) \
+	  $(BIN)/pytest tests/integration/conformance --numprocesses=2 --dist=loadfile \
+	  -k "containers or own_image or goccy"
 
 install: $(INSTALLED)
 	@:
