@@ -1,6 +1,7 @@
 """The parent's side of an embedded service: start it, learn its ports, end it."""
 
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -113,3 +114,14 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait(STOP_TIMEOUT_SECONDS)
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process has this number, somebody else's too."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

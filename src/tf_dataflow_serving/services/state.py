@@ -11,6 +11,7 @@ from pathlib import Path
 
 from tf_dataflow_serving.errors import UserError
 from tf_dataflow_serving.services.endpoints import Endpoints
+from tf_dataflow_serving.services.process import is_alive
 
 _VARIABLE = "DATAFLOW_SERVING_STATE"
 
@@ -81,23 +82,13 @@ def _read(file: Path) -> Recorded | None:
     try:
         _refuse_foreign(file)
         content = json.loads(file.read_text())
-        alive = _is_alive(int(content["pid"]))
+        alive = is_alive(int(content["pid"]))
         found = Recorded(str(content["services"]), Endpoints(**content["endpoints"]))
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{file} is not a state file of ours; remove it: {error}") from error
     return found if alive else None
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def _private_directory(directory: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from tf_dataflow_serving.errors import UserError
+from tf_dataflow_serving.services.process import is_alive
 
 # On every container of ours: the process that removes it, and where that number means anything.
 OWNER_LABEL = "tf-dataflow-serving.owner"
@@ -70,7 +71,7 @@ class Engine:
         here = {"label": f"{PLACE_LABEL}={_place()}"}
         for container in self._client.containers.list(all=True, filters=here, ignore_removed=True):
             owner = container.labels.get(OWNER_LABEL, "")
-            if owner.isdecimal() and not _is_alive(int(owner)):
+            if owner.isdecimal() and not is_alive(int(owner)):
                 # Somebody else may be at it, too.
                 with suppress(docker.errors.APIError):
                     container.remove(force=True, v=True)
@@ -99,13 +100,3 @@ def _is_here(docker_host: str) -> bool:
     parts = urlsplit(docker_host)
     by_socket = parts.scheme in ("", "unix", "npipe", "fd")
     return by_socket or parts.hostname in ("127.0.0.1", "localhost", "::1")
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
