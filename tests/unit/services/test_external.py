@@ -1,16 +1,16 @@
 import json
 import socket
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
-import grpc
 import pytest
 
 from tf_dataflow_serving.services.endpoints import EndpointsMissing
 from tf_dataflow_serving.services.external import CarelessEmulator, external_services
 from tf_dataflow_serving.services.probe import ServiceDown
+
+from .conftest import serving
 
 
 class Careless(BaseHTTPRequestHandler):
@@ -26,12 +26,8 @@ class Careless(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def careless_port() -> Iterator[int]:
-    with HTTPServer(("127.0.0.1", 0), Careless) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        yield server.server_port
-        server.shutdown()
-        thread.join()
+    with serving(Careless) as port:
+        yield port
 
 
 def test_an_emulator_that_beam_would_empty_is_refused(
@@ -43,25 +39,6 @@ def test_an_emulator_that_beam_would_empty_is_refused(
         external_services(environment, {}),
     ):
         pass
-
-
-@pytest.fixture(scope="module")
-def http_port() -> Iterator[int]:
-    with HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        yield server.server_port
-        server.shutdown()
-        thread.join()
-
-
-@pytest.fixture(scope="module")
-def grpc_port() -> Iterator[int]:
-    server = grpc.server(thread_pool=None)  # type: ignore[arg-type]
-    port = server.add_insecure_port("127.0.0.1:0")
-    server.start()
-    yield port
-    server.stop(None).wait(10)
 
 
 @pytest.fixture

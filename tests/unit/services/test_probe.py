@@ -2,32 +2,10 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
 
-import grpc
 import pytest
 
 from tf_dataflow_serving.services.probe import ServiceDown, require_answer
-
-
-@pytest.fixture
-def http_port() -> Iterator[int]:
-    """An HTTP server that knows no path."""
-    with HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        yield server.server_port
-        server.shutdown()
-        thread.join()
-
-
-@pytest.fixture
-def grpc_port() -> Iterator[int]:
-    server = grpc.server(thread_pool=None)  # type: ignore[arg-type]
-    port = server.add_insecure_port("127.0.0.1:0")
-    server.start()
-    yield port
-    server.stop(None).wait(10)
 
 
 @contextmanager

@@ -7,11 +7,7 @@ have made of them, or that and the whole effect of the one that was not answered
 import json
 import os
 import random
-import secrets
-import signal
-import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
@@ -21,6 +17,7 @@ import pytest
 
 from tf_dataflow_serving.services.process import ServiceFailed, ServiceProcess
 
+from ..kills import Start, check_that_answers_outlive_kills, client_of, new_chance
 from .crash_actor import Actor
 from .crash_states import (
     COLUMNS,
@@ -38,12 +35,9 @@ from .crash_states import (
 ACTORS = 4
 ROUNDS = 4
 MOST_ANSWERS = 60
-WAIT_SECONDS = 60.0
 LOADED = 100_000
 STOP_SECONDS = 10.0
 REQUIRED = ("--project", PROJECT, "--storage_url", "http://127.0.0.1:1")
-
-Start = Callable[[], ServiceProcess]
 
 
 @pytest.fixture
@@ -65,31 +59,6 @@ def start(tmp_path: Path) -> Iterator[Start]:
         yield run
 
 
-def client_of(service: ServiceProcess) -> httpx.Client:
-    url = f"http://127.0.0.1:{service.ports['http']}"
-    return httpx.Client(base_url=url, timeout=WAIT_SECONDS, trust_env=False)
-
-
-def kill(service: ServiceProcess) -> None:
-    service.process.send_signal(signal.SIGKILL)
-    service.process.wait(WAIT_SECONDS)
-
-
-def use_and_kill(service: ServiceProcess, actors: list[Actor], answers: int) -> None:
-    """Let all work at the same time, and kill the service after some answers."""
-    answered = threading.Semaphore(0)
-    with client_of(service) as client, ThreadPoolExecutor(len(actors)) as threads:
-        try:
-            work = [threads.submit(actor.run, client, answered.release) for actor in actors]
-            for _ in range(answers):
-                failed = any(one.done() for one in work)
-                assert failed or answered.acquire(timeout=WAIT_SECONDS)
-        finally:
-            kill(service)
-        for one in work:
-            one.result(WAIT_SECONDS)
-
-
 def check_that_catalog_and_tables_agree(directory: Path) -> None:
     with duckdb.connect(str(directory / "bqemulator.duckdb")) as database:
         known = database.execute(
@@ -106,17 +75,9 @@ def check_that_catalog_and_tables_agree(directory: Path) -> None:
 def test_what_was_answered_holds_however_often_the_service_is_killed(
     start: Start, tmp_path: Path
 ) -> None:
-    seed = secrets.randbits(32)
-    print(f"seed {seed}")  # noqa: T201 - for whoever looks into a failure
-    chance = random.Random(seed)
+    chance = new_chance()
     actors = [Actor(number, random.Random(chance.random())) for number in range(ACTORS)]
-    service = start()
-    for _ in range(ROUNDS):
-        use_and_kill(service, actors, chance.randint(1, MOST_ANSWERS))
-        service = start()
-        with client_of(service) as client:
-            for actor in actors:
-                actor.settle(client)
+    service = check_that_answers_outlive_kills(start, actors, chance, ROUNDS, MOST_ANSWERS)
     service.stop()
     check_that_catalog_and_tables_agree(tmp_path / "data")
 

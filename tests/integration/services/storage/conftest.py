@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from uuid import uuid4
 
@@ -26,6 +27,19 @@ def start_service(directory: Path, *arguments: str) -> ServiceProcess:
 
 def url_of(service: ServiceProcess) -> str:
     return f"http://127.0.0.1:{service.ports['http']}"
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[[], ServiceProcess]]:
+    """Starts the service on one data directory, as often as a test wishes."""
+    with ExitStack() as stack:
+
+        def run() -> ServiceProcess:
+            service = start_service(tmp_path, "--data_dir", str(tmp_path / "data"))
+            stack.callback(service.stop)
+            return service
+
+        yield run
 
 
 @pytest.fixture(scope="session")

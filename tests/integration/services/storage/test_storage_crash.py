@@ -4,32 +4,22 @@ Every actor has a bucket of its own, and knows what must be in it: what all answ
 have made of it, or that and the whole effect of the one that was not answered.
 """
 
-import os
 import random
-import secrets
-import signal
-import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
 
-from tf_dataflow_serving.services.process import ServiceProcess
+from ..kills import Start, check_that_answers_outlive_kills, new_chance
 
 ACTORS = 4
 ROUNDS = 8
 MOST_ANSWERS = 150
-WAIT_SECONDS = 60.0
 CHUNK = 256 * 1024
 NAMES = ("a", "a/b", "c")
 
-Start = Callable[[], ServiceProcess]
 Send = Callable[[httpx.Client], httpx.Response]
 
 
@@ -250,55 +240,7 @@ def held(client: httpx.Client, path: str, item: dict[str, Any]) -> Held:
     return Held(content, item.get("metadata", {}).get("note", ""))
 
 
-@pytest.fixture
-def start(tmp_path: Path) -> Iterator[Start]:
-    """Starts the service on one data directory, as often as a test wishes."""
-    with ExitStack() as stack:
-
-        def run() -> ServiceProcess:
-            service = ServiceProcess.start(
-                "storage",
-                "tf_dataflow_serving.services.storage",
-                ["--data_dir", str(tmp_path / "data")],
-                tmp_path / "storage.log",
-                os.environ,
-            )
-            stack.callback(service.stop)
-            return service
-
-        yield run
-
-
-def client_of(service: ServiceProcess) -> httpx.Client:
-    url = f"http://127.0.0.1:{service.ports['http']}"
-    return httpx.Client(base_url=url, timeout=WAIT_SECONDS, trust_env=False)
-
-
-def use_and_kill(service: ServiceProcess, actors: list[Actor], answers: int) -> None:
-    """Let all work at the same time, and kill the service after some answers."""
-    answered = threading.Semaphore(0)
-    with client_of(service) as client, ThreadPoolExecutor(len(actors)) as threads:
-        try:
-            work = [threads.submit(actor.run, client, answered.release) for actor in actors]
-            for _ in range(answers):
-                failed = any(one.done() for one in work)
-                assert failed or answered.acquire(timeout=WAIT_SECONDS)
-        finally:
-            service.process.send_signal(signal.SIGKILL)
-            service.process.wait(WAIT_SECONDS)
-        for one in work:
-            one.result(WAIT_SECONDS)
-
-
 def test_what_was_answered_holds_however_often_the_service_is_killed(start: Start) -> None:
-    seed = secrets.randbits(32)
-    print(f"seed {seed}")  # noqa: T201 - for whoever looks into a failure
-    chance = random.Random(seed)
+    chance = new_chance()
     actors = [Actor(number, random.Random(chance.random())) for number in range(ACTORS)]
-    service = start()
-    for _ in range(ROUNDS):
-        use_and_kill(service, actors, chance.randint(1, MOST_ANSWERS))
-        service = start()
-        with client_of(service) as client:
-            for actor in actors:
-                actor.settle(client)
+    check_that_answers_outlive_kills(start, actors, chance, ROUNDS, MOST_ANSWERS)

@@ -1,10 +1,7 @@
 """What a killed service leaves behind, and what its successor makes of it."""
 
 import os
-import signal
 import socket
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
@@ -12,36 +9,10 @@ import pytest
 
 from tf_dataflow_serving.services.process import ServiceFailed, ServiceProcess
 
+from ..kills import Start, kill
+from .conftest import url_of
+
 CHUNK = 256 * 1024
-Start = Callable[[], ServiceProcess]
-
-
-@pytest.fixture
-def start(tmp_path: Path) -> Iterator[Start]:
-    """Starts the service on one data directory; several times, if a test wishes."""
-    with ExitStack() as stack:
-
-        def run() -> ServiceProcess:
-            service = ServiceProcess.start(
-                "storage",
-                "tf_dataflow_serving.services.storage",
-                ["--data_dir", str(tmp_path / "data")],
-                tmp_path / "storage.log",
-                os.environ,
-            )
-            stack.callback(service.stop)
-            return service
-
-        yield run
-
-
-def kill(service: ServiceProcess) -> None:
-    service.process.send_signal(signal.SIGKILL)
-    service.process.wait(10)
-
-
-def url_of(service: ServiceProcess) -> str:
-    return f"http://127.0.0.1:{service.ports['http']}"
 
 
 def put(url: str, name: str, content: bytes) -> None:
