@@ -1,0 +1,1 @@
+"""Pub/Sub messages that stay leased until what was made of them is written."""
