@@ -94,7 +94,7 @@ def _progress(chosen: RunArguments) -> Iterator[None]:
     if chosen.json or not console.is_terminal:
         yield
         return
-    with console.status(f"running {chosen.title} (Ctrl-C ends it)"):
+    with console.status(f"running {chosen.title} (Ctrl-C ends it, and loses nothing)"):
         yield
 
 
@@ -114,9 +114,16 @@ def _report_text(chosen: RunArguments, event: str, result: "RunResult | None") -
         f"{result.estimates:,} estimates, {result.dead_letters:,} dead letters",
         f"  vCPU time {result.cpu_seconds:.1f} s",
         *(f"  {line}" for line in _batch_sizes(result)),
+        *(f"  {line}" for line in _failed_bundles(result)),
         *(f"  {line}" for line in chosen.destinations()),
     ]
     sys.stdout.write("\n".join(lines) + "\n")
+
+
+def _failed_bundles(result: "RunResult") -> list[str]:
+    if not result.failed_bundles:
+        return []
+    return [f"bundles that failed and were tried again: {result.failed_bundles:,}"]
 
 
 def _batch_sizes(result: "RunResult") -> list[str]:

@@ -81,4 +81,5 @@ def _result(event: Mapping[str, Any]) -> RunResult:
         estimates=event["estimates"],
         dead_letters=event["dead_letters"],
         batch_sizes=BatchSizes(**sizes) if sizes else None,
+        failed_bundles=event["failed_bundles"],
     )

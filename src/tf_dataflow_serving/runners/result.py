@@ -7,6 +7,7 @@ from apache_beam.runners.runner import PipelineResult
 
 from tf_dataflow_serving.pipelines import dead_letter
 from tf_dataflow_serving.pipelines.estimate import ESTIMATES_COUNTER
+from tf_dataflow_serving.runners.streaming.pipeline_result import StreamingResult
 
 # The name that RunInference gives it (apache_beam/ml/inference/base.py, _MetricsCollector).
 _BATCH_SIZE = "inference_request_batch_size"
@@ -29,11 +30,15 @@ class Counts:
     estimates: int
     dead_letters: int
     batch_sizes: BatchSizes | None
+    failed_bundles: int = 0
 
 
 @dataclass(frozen=True)
 class RunResult:
-    """One finished run. `cpu_seconds` are user and system time of the pipeline's process."""
+    """One finished run. `cpu_seconds` are user and system time of the pipeline's process.
+
+    `failed_bundles` counts those that a stream on this machine had to try again.
+    """
 
     experiment: str
     inference_type: str
@@ -42,6 +47,7 @@ class RunResult:
     estimates: int
     dead_letters: int
     batch_sizes: BatchSizes | None
+    failed_bundles: int = 0
 
     @property
     def rows(self) -> int:
@@ -55,6 +61,9 @@ def counts(*results: PipelineResult) -> Counts:
         estimates=sum(_counter(result, ESTIMATES_COUNTER) for result in results),
         dead_letters=sum(_counter(result, dead_letter.COUNTER) for result in results),
         batch_sizes=next((sizes for sizes in map(_batch_sizes, results) if sizes), None),
+        failed_bundles=sum(
+            result.failed_bundles for result in results if isinstance(result, StreamingResult)
+        ),
     )
 
 

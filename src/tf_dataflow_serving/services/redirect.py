@@ -49,10 +49,15 @@ def install() -> None:
     Imports neither Beam nor Google's libraries. Raises AttributeError, then or at their import,
     if a library no longer has what is redirected.
     """
-    if any(isinstance(finder, _PatchingFinder) for finder in sys.meta_path):
+    patch_on_import(_PATCHES)
+
+
+def patch_on_import(patches: Mapping[str, Patch]) -> None:
+    """Patch modules, those imported already or once they are; idempotent for the same patches."""
+    if any(isinstance(one, _PatchingFinder) and one.patches is patches for one in sys.meta_path):
         return
-    sys.meta_path.insert(0, _PatchingFinder(_PATCHES))
-    for name, patch in _PATCHES.items():
+    sys.meta_path.insert(0, _PatchingFinder(patches))
+    for name, patch in patches.items():
         if name in sys.modules:
             patch(sys.modules[name])
 
@@ -138,13 +143,13 @@ class _PatchingFinder:
     """Finds the modules to patch as the other finders do, and patches them once they ran."""
 
     def __init__(self, patches: Mapping[str, Patch]) -> None:
-        self._patches = patches
+        self.patches = patches
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         """The spec of a module to patch; None for all others."""
-        patch = self._patches.get(name)
+        patch = self.patches.get(name)
         if patch is None:
             return None
         others = (finder for finder in sys.meta_path if finder is not self)

@@ -1,4 +1,7 @@
-"""Run by every Python that has this directory on PYTHONPATH: redirects Google's clients.
+"""Run by every Python that has this directory on PYTHONPATH.
+
+Redirects Google's clients to emulators, and Beam's local runner to ours. No service uses it: here
+a Python of somebody else's gets what `run` has.
 
 Every such Python pays for what is imported here, so only what the interpreter has loaded anyway.
 """
@@ -10,9 +13,11 @@ from importlib.machinery import ModuleSpec, PathFinder
 def _redirect() -> None:
     # No Python may fail to start because of this: it may be one without this package.
     try:
-        from tf_dataflow_serving.services.redirect import install  # noqa: PLC0415
+        from tf_dataflow_serving.runners.streaming import first_run  # noqa: PLC0415
+        from tf_dataflow_serving.services.redirect import install, patch_on_import  # noqa: PLC0415
 
         install()
+        patch_on_import(first_run.PATCHES)
     except Exception as error:
         sys.stderr.write(f"Google clients are not redirected to emulators: {error!r}\n")
 
