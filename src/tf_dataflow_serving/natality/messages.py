@@ -23,11 +23,15 @@ class InvalidMessage(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A decoded message; its instance is as it came, still to be validated."""
+    """A decoded message; its instance is as it came, still to be validated.
+
+    `delivered_as` names what it came in, if that has a name: the same whenever it comes again.
+    """
 
     source_id: int
     source_timestamp: datetime
     instance: Mapping[str, object]
+    delivered_as: str | None = None
 
 
 def encode(
@@ -43,7 +47,7 @@ def encode(
     return orjson.dumps(body), {SOURCE_ID: str(source_id), SOURCE_TIMESTAMP: timestamp}
 
 
-def decode(data: bytes, attributes: Mapping[str, str]) -> Message:
+def decode(data: bytes, attributes: Mapping[str, str], delivered_as: str | None = None) -> Message:
     """Return the message that `encode` made.
 
     Where the data have no source_id or source_timestamp, those of the attributes hold. Raises
@@ -52,7 +56,7 @@ def decode(data: bytes, attributes: Mapping[str, str]) -> Message:
     body = _json_object(data)
     source_id = body.pop(SOURCE_ID, attributes.get(SOURCE_ID))
     source_timestamp = body.pop(SOURCE_TIMESTAMP, attributes.get(SOURCE_TIMESTAMP))
-    return Message(_source_id(source_id), _source_timestamp(source_timestamp), body)
+    return Message(_source_id(source_id), _source_timestamp(source_timestamp), body, delivered_as)
 
 
 def prediction_row(

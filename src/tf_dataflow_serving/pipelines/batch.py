@@ -35,7 +35,7 @@ def build(pipeline: beam.Pipeline, options: ServingOptions, handler: ModelHandle
     """Add the experiment's steps to the pipeline."""
     directory = output_directory(options)
     instances, invalid = pipeline | ReadInstances(options)
-    estimates, rejected = instances | "Estimate" >> Estimate(handler, row_source)
+    estimates, rejected = instances | "Estimate" >> Estimate(handler, _rejected)
     _ = estimates | "WriteEstimates" >> WriteEstimates(directory)
     _ = (
         (invalid, rejected)
@@ -99,6 +99,10 @@ class _ValidateRow(beam.DoFn):
 
 def _csv_line(row: Row, estimated_weight: float) -> str:
     return csv_output.to_csv({**from_row(row), LABEL: row.get(LABEL)}, estimated_weight)
+
+
+def _rejected(row: Row, reason: str) -> DeadLetter:
+    return DeadLetter(row_source(row), reason)
 
 
 def row_source(row: Row) -> str:

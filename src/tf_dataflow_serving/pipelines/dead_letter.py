@@ -13,6 +13,7 @@ from apache_beam.metrics import Metrics
 from apache_beam.pvalue import TaggedOutput
 
 from tf_dataflow_serving.natality.schema import ERROR_SCHEMA, table_schema
+from tf_dataflow_serving.pipelines.identified_row import IdentifiedRow
 
 TAG = "dead_letters"
 OBJECT_NAME = "errors"
@@ -23,11 +24,15 @@ COUNTER = "dead_letters"
 
 @dataclass(frozen=True)
 class DeadLetter:
-    """An input as it came, why it was set aside, and the feature at fault if there is one."""
+    """An input as it came, why it was set aside, and the feature at fault if there is one.
+
+    `delivered_as` names the message that it came in, if it came in one.
+    """
 
     source: str
     reason: str
     feature: str | None = None
+    delivered_as: str | None = None
 
 
 TaggedLetter = TaggedOutput[Literal["dead_letters"], DeadLetter]
@@ -81,6 +86,7 @@ class _Stamp(beam.DoFn):
         super().__init__()
         self._counter = Metrics.counter(COUNTER_NAMESPACE, COUNTER)
 
-    def process(self, letter: DeadLetter) -> Iterable[dict[str, str | None]]:
+    def process(self, letter: DeadLetter) -> Iterable[IdentifiedRow]:
         self._counter.inc()
-        yield {"timestamp": datetime.now(UTC).isoformat(timespec="microseconds"), **asdict(letter)}
+        row = {"timestamp": datetime.now(UTC).isoformat(timespec="microseconds"), **asdict(letter)}
+        yield IdentifiedRow(row, row.pop("delivered_as"))

@@ -18,6 +18,7 @@ from tf_dataflow_serving.pipelines.dead_letter import (
 )
 
 Key = TypeVar("Key")
+LetterOf = Callable[[Any, str], DeadLetter]
 
 ESTIMATES_COUNTER = "estimates"
 
@@ -25,14 +26,14 @@ ESTIMATES_COUNTER = "estimates"
 class Estimate(beam.PTransform):
     """Estimates (key, Instance) pairs; returns (key, pounds) pairs and the dead letters.
 
-    The handler's own batching applies within a bundle. `source_of` writes a key the way its
-    input came, for the dead letter of an instance that the model rejects.
+    The handler's own batching applies within a bundle. `letter_of` makes the dead letter, from its
+    key and the reason, of an instance that the model rejects.
     """
 
-    def __init__(self, handler: ModelHandler, source_of: Callable[[Any], str]) -> None:
+    def __init__(self, handler: ModelHandler, letter_of: LetterOf) -> None:
         super().__init__()
         self._handler = handler
-        self._source_of = source_of
+        self._letter_of = letter_of
 
     @no_annotations
     def expand(self, instances: beam.PCollection) -> tuple[beam.PCollection, beam.PCollection]:
@@ -40,18 +41,18 @@ class Estimate(beam.PTransform):
         results = instances | RunInference(
             KeyedModelHandler(self._handler), metrics_namespace=COUNTER_NAMESPACE
         )
-        return _split(results, self._source_of)
+        return _split(results, self._letter_of)
 
 
 class EstimateMicroBatches(beam.PTransform):
     """Like `Estimate`, in batches across bundles: of `size` instances, or what `seconds` bring."""
 
     def __init__(
-        self, handler: ModelHandler, source_of: Callable[[Any], str], size: int, seconds: float
+        self, handler: ModelHandler, letter_of: LetterOf, size: int, seconds: float
     ) -> None:
         super().__init__()
         self._handler = handler
-        self._source_of = source_of
+        self._letter_of = letter_of
         self._size = size
         self._seconds = seconds
 
@@ -71,13 +72,13 @@ class EstimateMicroBatches(beam.PTransform):
         results = batches | RunInference(
             KeyedModelHandler(self._handler).with_no_batching(), metrics_namespace=COUNTER_NAMESPACE
         )
-        return _split(results, self._source_of)
+        return _split(results, self._letter_of)
 
 
 def _split(
-    results: beam.PCollection, source_of: Callable[[Any], str]
+    results: beam.PCollection, letter_of: LetterOf
 ) -> tuple[beam.PCollection, beam.PCollection]:
-    outputs = results | "Split" >> beam.ParDo(_SplitRejected(source_of)).with_outputs(
+    outputs = results | "Split" >> beam.ParDo(_SplitRejected(letter_of)).with_outputs(
         TAG, main="estimates"
     )
     return outputs.estimates, outputs[TAG]
@@ -86,15 +87,15 @@ def _split(
 class _SplitRejected(beam.DoFn):
     """Sends instances that the model rejected to the dead letters."""
 
-    def __init__(self, source_of: Callable[[Any], str]) -> None:
+    def __init__(self, letter_of: LetterOf) -> None:
         super().__init__()
-        self._source_of = source_of
+        self._letter_of = letter_of
         self._counter = Metrics.counter(COUNTER_NAMESPACE, ESTIMATES_COUNTER)
 
     def process(self, keyed: tuple[Key, Any]) -> Iterable[tuple[Key, float] | TaggedLetter]:
         key, result = keyed
         if isinstance(result.inference, Rejected):
-            yield TaggedOutput(TAG, DeadLetter(self._source_of(key), result.inference.reason))
+            yield TaggedOutput(TAG, self._letter_of(key, result.inference.reason))
         else:
             self._counter.inc()
             yield key, result.inference

@@ -28,20 +28,19 @@ from tf_dataflow_serving.pipelines.dead_letter import (
     WriteDeadLetterRows,
 )
 from tf_dataflow_serving.pipelines.estimate import Estimate, EstimateMicroBatches
+from tf_dataflow_serving.pipelines.identified_row import IdentifiedRow
 
 
 def build(pipeline: beam.Pipeline, options: ServingOptions, handler: ModelHandler) -> None:
     """Add the steps of `stream`, which predicts each message as it comes."""
-    _build(pipeline, options, Estimate(handler, _message_source))
+    _build(pipeline, options, Estimate(handler, _rejected))
 
 
 def build_micro_batches(
     pipeline: beam.Pipeline, options: ServingOptions, handler: ModelHandler
 ) -> None:
     """Add the steps of `stream-m-batches`, which predicts batches of N or of T seconds."""
-    estimate = EstimateMicroBatches(
-        handler, _message_source, options.batch_size, options.batch_seconds
-    )
+    estimate = EstimateMicroBatches(handler, _rejected, options.batch_size, options.batch_seconds)
     _build(pipeline, options, estimate)
 
 
@@ -67,13 +66,15 @@ class _ValidateMessage(beam.DoFn):
     """Turns messages into instances, and those that cannot be estimated into dead letters."""
 
     def process(self, element: PubsubMessage) -> Iterable[tuple[Message, Instance] | TaggedLetter]:
+        name = _delivered_as(element)
         try:
-            message = decode(element.data, element.attributes)
+            message = decode(element.data, element.attributes, name)
             yield message, validate(message.instance)
         except InvalidMessage as invalid:
-            yield TaggedOutput(TAG, DeadLetter(_text(element.data), str(invalid)))
+            letter = DeadLetter(_text(element.data), str(invalid), delivered_as=name)
+            yield TaggedOutput(TAG, letter)
         except InvalidInstance as invalid:
-            letter = DeadLetter(_text(element.data), invalid.reason, invalid.feature)
+            letter = DeadLetter(_text(element.data), invalid.reason, invalid.feature, name)
             yield TaggedOutput(TAG, letter)
 
 
@@ -102,18 +103,26 @@ class _WriteEstimates(beam.PTransform):
         return written.failed_rows_with_errors | "Refused" >> beam.MapTuple(_refused_row)
 
 
-def _stamped_row(message: Message, estimated_weight: float) -> dict[str, object]:
-    return prediction_row(message, estimated_weight, datetime.now(UTC))
+def _stamped_row(message: Message, estimated_weight: float) -> IdentifiedRow:
+    row = prediction_row(message, estimated_weight, datetime.now(UTC))
+    return IdentifiedRow(row, message.delivered_as)
+
+
+def _delivered_as(message: PubsubMessage) -> str | None:
+    """An emulator that was started anew may use its message ids again, at another time."""
+    if message.message_id is None or message.publish_time is None:
+        return None
+    return f"{message.message_id} {message.publish_time.timestamp()}"
 
 
 def _refused_row(_table: str, row: dict[str, object], errors: object) -> DeadLetter:
     return DeadLetter(str(row), f"refused by BigQuery: {errors}")
 
 
-def _message_source(message: Message) -> str:
+def _rejected(message: Message, reason: str) -> DeadLetter:
     instance = validate(message.instance)
     data, _ = encode(instance, message.source_id, message.source_timestamp)
-    return data.decode()
+    return DeadLetter(data.decode(), reason, delivered_as=message.delivered_as)
 
 
 def _text(data: bytes) -> str:

@@ -30,7 +30,10 @@ class Doubling(ModelHandler):
 
 @pytest.mark.parametrize(
     "estimate",
-    [Estimate(Doubling(), str), EstimateMicroBatches(Doubling(), str, size=2, seconds=1)],
+    [
+        Estimate(Doubling(), DeadLetter),
+        EstimateMicroBatches(Doubling(), DeadLetter, size=2, seconds=1),
+    ],
     ids=["in bundles", "in micro-batches"],
 )
 def test_estimates_and_rejections_part(estimate: beam.PTransform) -> None:
@@ -43,7 +46,7 @@ def test_estimates_and_rejections_part(estimate: beam.PTransform) -> None:
 
 def test_estimates_are_counted() -> None:
     pipeline = beam.Pipeline(runner=FnApiRunner())
-    _ = pipeline | beam.Create([("a", 2), ("b", 3), ("c", 4)]) | Estimate(Doubling(), str)
+    _ = pipeline | beam.Create([("a", 2), ("b", 3), ("c", 4)]) | Estimate(Doubling(), DeadLetter)
     result = pipeline.run()
     assert counts(result).estimates == 2
     sizes = counts(result).batch_sizes
