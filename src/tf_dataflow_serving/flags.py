@@ -72,9 +72,10 @@ def add_experiment_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--batch_size",
         type=positive_int,
-        help="instances per prediction call, at most; in stream-m-batches the N of 'N or T "
+        help="instances per prediction call, at most: stream takes what is there and never "
+        "waits for more, 1 predicts each message by itself; in stream-m-batches the N of 'N or T "
         f"seconds' (default: {DEFAULT_BATCH_SIZE}, {DEFAULT_MICRO_BATCH_SIZE} in "
-        "stream-m-batches; stream predicts each message by itself)",
+        "stream-m-batches)",
     )
     parser.add_argument(
         "--batch_seconds",

@@ -127,7 +127,7 @@ def _inference_type(experiment: Experiment, chosen: str | None) -> InferenceType
 def _batch_size(experiment: Experiment) -> int:
     if experiment is Experiment.STREAM_MICRO_BATCHES:
         return DEFAULT_MICRO_BATCH_SIZE
-    return 1 if experiment is Experiment.STREAM else DEFAULT_BATCH_SIZE
+    return DEFAULT_BATCH_SIZE
 
 
 def _output_table(arguments: argparse.Namespace) -> str:

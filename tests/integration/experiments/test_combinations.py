@@ -49,7 +49,5 @@ def check_stream(outcome: Outcome) -> None:
     assert round(sizes.mean * sizes.calls) == STREAM.messages
     assert statistics.distinct_row_count == STREAM.messages
     assert statistics.min_latency_seconds is not None and statistics.min_latency_seconds > 0
-    if outcome.combination.experiment is Experiment.STREAM:
-        assert sizes.maximum == 1
-    else:
+    if outcome.combination.experiment is Experiment.STREAM_MICRO_BATCHES:
         assert sizes.maximum > 1

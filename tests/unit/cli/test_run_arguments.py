@@ -74,7 +74,7 @@ def test_a_run_that_needs_a_prediction_service_says_so() -> None:
     ("words", "batch_size"),
     [
         (["--experiment_type=batch"], 1_000),
-        (["--experiment_type=stream", "--input_topic=t"], 1),
+        (["--experiment_type=stream", "--input_topic=t"], 1_000),
         (["--experiment_type=stream-m-batches", "--input_topic=t"], 100),
         (["--experiment_type=stream-m-batches", "--input_topic=t", "--batch_size=7"], 7),
     ],
