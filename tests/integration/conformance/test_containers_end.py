@@ -54,7 +54,7 @@ def holders(parent: int) -> set[str]:
 
 
 def held_by(engine: docker.DockerClient, owners: set[str]) -> list[str]:
-    found = engine.containers.list(all=True, filters={"label": OWNER_LABEL})
+    found = engine.containers.list(all=True, filters={"label": OWNER_LABEL}, ignore_removed=True)
     return [container.name for container in found if container.labels[OWNER_LABEL] in owners]
 
 
