@@ -8,6 +8,11 @@ from apache_beam.io.gcp.pubsub import ReadFromPubSub
 from apache_beam.options.pipeline_options import PipelineOptions
 
 
+def keyed(data: bytes) -> tuple[int, bytes]:
+    print("taken", flush=True)  # noqa: T201 - what no step has taken by then, a drain gives back
+    return 0, data
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--subscription", required=True)
@@ -17,7 +22,7 @@ def main() -> None:
     _ = (
         pipeline
         | ReadFromPubSub(subscription=given.subscription)
-        | beam.Map(lambda data: (0, data))
+        | beam.Map(keyed)
         | beam.GroupIntoBatches(1_000, max_buffering_duration_secs=3_600)
         | beam.FlatMap(lambda batch: [{"data": data.decode()} for data in batch[1]])
         | WriteToBigQuery(given.table, schema="data:STRING", method="STREAMING_INSERTS")

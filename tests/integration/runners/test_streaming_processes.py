@@ -87,7 +87,8 @@ def test_an_unmodified_script_is_drained_by_a_signal(
         assert process.stdout is not None
         assert process.stdout.readline() == "running\n", log.read_text()
         source.publish(b"a", b"b", b"c")
-        assert poll(lambda: source.state().out == 3)
+        for _ in range(3):
+            assert process.stdout.readline() == "taken\n", log.read_text()
         process.send_signal(number)
         assert process.communicate(timeout=TIMEOUT)[0] == "StreamingResult DONE\n", log.read_text()
         assert process.returncode == 0

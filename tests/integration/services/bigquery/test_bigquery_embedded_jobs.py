@@ -40,12 +40,18 @@ class Rest:
     def names(self) -> list[str]:
         return [item["tableReference"]["tableId"] for item in self.page().get("tables", [])]
 
+    def close(self) -> None:
+        path = f"/bigquery/v2/projects/{PROJECT}/datasets/{self.dataset}"
+        response = self.client.delete(path, params={"deleteContents": True})
+        assert response.is_success, response.text
+        self.client.close()
+
 
 @pytest.fixture
 def rest(running: Any) -> Any:
     made = Rest(running.rest_url)
     yield made
-    made.client.close()
+    made.close()
 
 
 def jobs_of(rest: Rest) -> dict[str, Any]:

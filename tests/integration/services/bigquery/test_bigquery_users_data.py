@@ -38,10 +38,14 @@ def datasets(client: bigquery.Client, bucket: storage.Bucket) -> Iterator[list[s
         client.delete_dataset(name, delete_contents=True)
 
 
-def everything(client: bigquery.Client, bucket: storage.Bucket) -> dict[str, Any]:
-    """Every dataset with its labels, every table with its rows, every object."""
+def everything(
+    client: bigquery.Client, bucket: storage.Bucket, datasets: list[str]
+) -> dict[str, Any]:
+    """Every dataset of these that is there, with its tables and their rows; every object."""
     found: dict[str, Any] = {}
     for dataset in client.list_datasets():
+        if dataset.dataset_id not in datasets:
+            continue
         found[dataset.dataset_id] = dataset.labels
         for table in client.list_tables(dataset.dataset_id):
             query = f"SELECT id FROM {dataset.dataset_id}.{table.table_id} ORDER BY id"  # noqa: S608
@@ -88,10 +92,10 @@ def test_reading_leaves_everything(
     source: Callable[[str], dict[str, Any]],
     method: str,
 ) -> None:
-    before = everything(client, bucket)
+    before = everything(client, bucket, datasets)
     with beam.Pipeline(options=options_of(bucket)) as pipeline:
         read(pipeline, method=method, **source(datasets[0]))
-    after = everything(client, bucket)
+    after = everything(client, bucket, datasets)
     assert {name: after.get(name) for name in before} == before
 
 
@@ -99,11 +103,11 @@ def test_reading_leaves_everything(
 def test_loading_changes_its_target_alone(
     client: bigquery.Client, bucket: storage.Bucket, datasets: list[str], disposition: str
 ) -> None:
-    before = everything(client, bucket)
+    before = everything(client, bucket, datasets)
     target = f"{datasets[0]}.source"
     with beam.Pipeline(options=options_of(bucket)) as pipeline:
         write(pipeline, target, disposition)
-    after = everything(client, bucket)
+    after = everything(client, bucket, datasets)
     changed = {name for name in before if after.get(name) != before[name]}
     assert changed == {target, f"{datasets[0]}.seen"}
     kept = [1, 2] if disposition == "WRITE_APPEND" else []
