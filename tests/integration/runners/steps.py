@@ -1,8 +1,9 @@
 """Steps of pipelines in the test's own process, whose DoFns Beam copies: they go by name."""
 
 import queue
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from time import sleep
 from typing import Any
 
 import apache_beam as beam
@@ -16,8 +17,18 @@ from apache_beam.transforms.userstate import (
 from apache_beam.utils.timestamp import Timestamp
 
 TIMEOUT = 30.0
+_POLL_SECONDS = 0.02
 
 _known: dict[str, Any] = {}
+
+
+def poll(is_so: Callable[[], bool]) -> bool:
+    """Ask until it is so, as nobody announces it; returns the last answer."""
+    for _ in range(int(TIMEOUT / _POLL_SECONDS)):
+        if is_so():
+            return True
+        sleep(_POLL_SECONDS)
+    return is_so()
 
 
 def remember(name: str, value: Any) -> None:

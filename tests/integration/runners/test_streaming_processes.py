@@ -9,9 +9,8 @@ import subprocess
 import sys
 import uuid
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from time import sleep
 from typing import Any
 
 import apache_beam as beam
@@ -29,20 +28,10 @@ from tf_dataflow_serving.services import redirect
 from tf_dataflow_serving.services.process import end
 from tf_dataflow_serving.services.stack import Stack
 
-from .steps import RefuseFirst, Sink, Write
+from .steps import RefuseFirst, Sink, Write, poll
 
 SCRIPT = Path(__file__).with_name("plain_pipeline.py")
 TIMEOUT = 60.0
-POLL_SECONDS = 0.05
-
-
-def poll(is_so: Callable[[], bool]) -> bool:
-    """Ask until it is so, as nobody announces it; returns the last answer."""
-    for _ in range(int(TIMEOUT / POLL_SECONDS)):
-        if is_so():
-            return True
-        sleep(POLL_SECONDS)
-    return is_so()
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 import threading
 import time
 from collections.abc import Callable
-from time import sleep
 from typing import Any
 
 import apache_beam as beam
@@ -21,6 +20,7 @@ from tf_dataflow_serving.runners.streaming.pipeline_result import StreamingResul
 from tf_dataflow_serving.services.stack import Stack
 
 from .steps import (
+    TIMEOUT,
     Debounce,
     Pass,
     Refuse,
@@ -29,23 +29,13 @@ from .steps import (
     Write,
     buffered,
     known,
+    poll,
 )
 
-TIMEOUT = 30.0
 WAIT_MILLISECONDS = 30_000
 HOUR = 3_600.0
-POLL_SECONDS = 0.02
 
 pytestmark = pytest.mark.usefixtures("streaming")
-
-
-def poll(is_so: Callable[[], bool]) -> bool:
-    """Ask until it is so, as nobody announces it; returns the last answer."""
-    for _ in range(int(TIMEOUT / POLL_SECONDS)):
-        if is_so():
-            return True
-        sleep(POLL_SECONDS)
-    return is_so()
 
 
 def run(build: Callable[[beam.Pipeline], object], **options: Any) -> StreamingResult:
