@@ -86,7 +86,7 @@ class _Stubborn:
 
 
 @dataclass(frozen=True, eq=False)
-class TimerAttempt(_Stubborn):
+class TimerAttempt:
     """Timers of some keys of a step that are due."""
 
     step: Step

@@ -85,11 +85,10 @@ class _Reshuffle(_Stateless):
 
     def __init__(self, step: Step, registry: Any, context: Any) -> None:
         self._output = _only_output(step)
-        self._key_coder = registry.get_evaluator(
-            step.applied, context.create_empty_committed_bundle(_input_value(step)), []
-        )
-        self._key_coder.start_bundle()
-        self._key_coder = self._key_coder.key_coder
+        bundle = context.create_empty_committed_bundle(_input_value(step))
+        evaluator = registry.get_evaluator(step.applied, bundle, [])
+        evaluator.start_bundle()
+        self._key_coder = evaluator.key_coder
 
     def evaluate(self, work: Work, _side_inputs: Sequence[Any]) -> Evaluated:
         groups = [self._group(element.value) for element in work.elements]

@@ -29,11 +29,11 @@ NONE: Deliveries = frozenset()
 class HoldRule:
     """What in a step's state means that elements wait there.
 
-    `buffers` are the tags of state that collects elements; None means every tag. Where
-    `timers_hold`, a window with a timer before the end of time and any state holds too.
+    `buffers` are the tags of state that collects elements. Where `timers_hold`, a window with a
+    timer before the end of time and any state holds too.
     """
 
-    buffers: frozenset[str] | None
+    buffers: frozenset[str]
     timers_hold: bool
 
 
@@ -120,7 +120,7 @@ class _Content:
     def buffered(self, rule: HoldRule) -> list[Any]:
         found = []
         for tag, value in self.values.items():
-            if rule.buffers is None or tag in rule.buffers:
+            if tag in rule.buffers:
                 found += value if isinstance(value, list) else [value]
         return found
 
