@@ -78,7 +78,7 @@ def _start_embedded(
                 *("--project", project, "--storage_url", storage_url),
                 *_own("bigquery", listening, data_dir),
             ),
-            start_prediction(children, storage_url, models, listening),
+            start_prediction(children, storage_url, models, listening, data_dir),
         )
     )
     return Endpoints(
@@ -103,12 +103,13 @@ def start_prediction(
     storage_url: str,
     models: Sequence[DeployedModel],
     listening: Listening = LOOPBACK_ONLY,
+    data_dir: Path | None = None,
 ) -> "Future[ServiceProcess]":
     """Start the prediction service, which nobody else has, beside any storage."""
     deployments = [part for model in models for part in ("--deploy", str(model))]
     return children.start(
         "prediction",
         *("--storage_url", storage_url),
-        *listening.flags("prediction"),
+        *_own("prediction", listening, data_dir),
         *deployments,
     )

@@ -14,7 +14,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Serve until the parent ends or a signal comes."""
     options = _parser().parse_args(arguments)
     listening = Listening(options.host, {Port.PREDICTION: options.port})
-    child.run(serve(listening, options.storage_url, options.deploy))
+    child.run(serve(listening, options.storage_url, options.deploy, options.data_dir))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -29,6 +29,12 @@ def _parser() -> argparse.ArgumentParser:
         default=[],
         metavar="NAME:VERSION=PATH",
         help="serve the SavedModel in PATH from the start; may be repeated",
+    )
+    parser.add_argument(
+        "--data_dir",
+        type=Path,
+        metavar="DIR",
+        help="where models and jobs are kept (default: nowhere)",
     )
     return parser
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import Protocol
 
 from tf_dataflow_serving.services.prediction.errors import (
     AlreadyExists,
@@ -37,22 +38,27 @@ class VersionDefinition:
 
 @dataclass
 class Version:
-    """A SavedModel under a name of its own; it serves once it is READY."""
+    """A SavedModel under a name of its own; it serves once it is READY.
+
+    `artifact` names the copy that it was loaded from, if there is one.
+    """
 
     definition: VersionDefinition
     created: datetime
     state: VersionState = VersionState.CREATING
     error_message: str = ""
     saved_model: SavedModel | None = None
+    artifact: str = ""
 
     @property
     def name(self) -> str:
         """The name, unique within the model."""
         return self.definition.name
 
-    def ready(self, saved_model: SavedModel) -> None:
+    def ready(self, saved_model: SavedModel, artifact: str = "") -> None:
         """Serve with this model from now on."""
         self.saved_model = saved_model
+        self.artifact = artifact
         self.state = VersionState.READY
 
     def failed(self, reason: str) -> None:
@@ -101,8 +107,8 @@ class Model:
         self.default = self.version(name)
         return self.default
 
-    def remove(self, name: str) -> None:
-        """Remove a version; raises NotFound, or FailedPrecondition for a default with others."""
+    def remove(self, name: str) -> Version:
+        """Take a version out; raises NotFound, or FailedPrecondition for a default with others."""
         version = self.version(name)
         if version is self.default and len(self.versions) > 1:
             raise FailedPrecondition(
@@ -112,10 +118,21 @@ class Model:
             )
         del self.versions[name]
         self.default = None if version is self.default else self.default
+        return version
 
     def copy(self) -> "Model":
         """Return a model with the same versions, free to change."""
         return Model(self.definition, dict(self.versions), self.default)
+
+
+class Keeper(Protocol):
+    """Remembers the models of projects from one start of the service to the next."""
+
+    def load(self) -> dict[str, dict[str, Model]]:
+        """Return the models that were saved, by project and name."""
+
+    def save(self, project: str, models: Mapping[str, Model]) -> None:
+        """Remember a project's models in place of what it had."""
 
 
 class ModelRegistry:
@@ -125,10 +142,11 @@ class ModelRegistry:
     itself.
     """
 
-    def __init__(self, clock: Clock, shared: Sequence[Model] = ()) -> None:
+    def __init__(self, clock: Clock, keeper: Keeper, shared: Sequence[Model] = ()) -> None:
         self._clock = clock
+        self._keeper = keeper
         self._shared = {model.name: model for model in shared}
-        self._projects: dict[str, dict[str, Model]] = {}
+        self._projects = keeper.load()
 
     def models(self, project: str) -> list[Model]:
         """Return the models of a project, by name."""
@@ -146,6 +164,7 @@ class ModelRegistry:
         if definition.name in models:
             raise AlreadyExists("model.name", "A model with the same name already exists.")
         models[definition.name] = Model(definition)
+        self.save(project)
         return models[definition.name]
 
     def delete_model(self, project: str, name: str) -> None:
@@ -155,21 +174,27 @@ class ModelRegistry:
                 "name", f'The model "{name}" cannot be deleted: delete its versions first.'
             )
         del self._change(project)[name]
+        self.save(project)
 
     def create_version(self, project: str, model: str, definition: VersionDefinition) -> Version:
         """Create a version that is still to be loaded; raises as the parts of it do."""
         _check_name("version.name", definition.name)
         version = Version(definition, self._clock())
         _find(self._change(project), model).add(version)
+        self.save(project)
         return version
 
     def set_default(self, project: str, model: str, version: str) -> Version:
         """Make a version the default one of its model; raises NotFound."""
-        return _find(self._change(project), model).set_default(version)
+        chosen = _find(self._change(project), model).set_default(version)
+        self.save(project)
+        return chosen
 
-    def delete_version(self, project: str, model: str, version: str) -> None:
-        """Delete a version; raises NotFound, FailedPrecondition."""
-        _find(self._change(project), model).remove(version)
+    def delete_version(self, project: str, model: str, version: str) -> Version:
+        """Delete a version and return what it was; raises NotFound, FailedPrecondition."""
+        removed = _find(self._change(project), model).remove(version)
+        self.save(project)
+        return removed
 
     def serving(self, project: str, model: str, version: str | None) -> SavedModel:
         """Return what predicts for a version, or for the default one of the model.
@@ -185,6 +210,10 @@ class ModelRegistry:
                 "name", f'The version "{chosen.name}" is not ready: {chosen.state}.'
             )
         return chosen.saved_model
+
+    def save(self, project: str) -> None:
+        """Remember a project's models, now that one of them has changed."""
+        self._keeper.save(project, self._projects[project])
 
     def _read(self, project: str) -> Mapping[str, Model]:
         return self._projects.get(project, self._shared)

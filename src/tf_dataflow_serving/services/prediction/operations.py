@@ -3,24 +3,17 @@
 import asyncio
 import itertools
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
+from typing import Any
 
 from tf_dataflow_serving.services.prediction.errors import NotFound
 
 Clock = Callable[[], datetime]
-Work = Coroutine[object, object, None]
+Json = Mapping[str, Any]
+Work = Coroutine[object, object, Json]
 _log = logging.getLogger(__name__)
-
-
-class OperationType(StrEnum):
-    """What an operation does, as in GoogleCloudMlV1__OperationMetadata.operationType."""
-
-    CREATE_VERSION = "CREATE_VERSION"
-    DELETE_VERSION = "DELETE_VERSION"
-    DELETE_MODEL = "DELETE_MODEL"
 
 
 class OperationFailed(Exception):
@@ -29,16 +22,14 @@ class OperationFailed(Exception):
 
 @dataclass
 class Operation:
-    """One piece of work on a model, or on one of its versions."""
+    """One piece of work. `metadata` and `response` are what its protocol shows of it."""
 
-    project: str
     name: str
-    kind: OperationType
-    model: str
-    version: str | None
+    metadata: Json
     created: datetime
     ended: datetime | None = None
     error: str | None = None
+    response: Json | None = None
 
     @property
     def done(self) -> bool:
@@ -47,34 +38,34 @@ class Operation:
 
 
 class Operations:
-    """All operations since the start of the service."""
+    """All operations since the start of the service, by their full names."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._operations: dict[tuple[str, str], Operation] = {}
+        self._operations: dict[str, Operation] = {}
         self._running: set[asyncio.Task[None]] = set()
         self._serial = itertools.count(1)
 
-    def get(self, project: str, name: str) -> Operation:
+    def get(self, name: str) -> Operation:
         """Return an operation; raises NotFound."""
         try:
-            return self._operations[project, name]
+            return self._operations[name]
         except KeyError:
             raise NotFound("name", f'The operation "{name}" was not found.') from None
 
-    def completed(
-        self, kind: OperationType, project: str, model: str, version: str | None = None
-    ) -> Operation:
-        """Record work that took no time."""
-        operation = self._record(kind, project, model, version)
+    def completed(self, prefix: str, metadata: Json, response: Json) -> Operation:
+        """Record work that took no time; its name is the prefix with a number behind it."""
+        operation = self._record(prefix, metadata)
+        operation.response = response
         operation.ended = operation.created
         return operation
 
-    def start(
-        self, kind: OperationType, project: str, model: str, version: str, work: Work
-    ) -> Operation:
-        """Do the work in the background; it raises OperationFailed to say that it failed."""
-        operation = self._record(kind, project, model, version)
+    def start(self, prefix: str, metadata: Json, work: Work) -> Operation:
+        """Do the work in the background, its result the response.
+
+        The work raises OperationFailed to say that it failed.
+        """
+        operation = self._record(prefix, metadata)
         task = asyncio.create_task(self._run(operation, work))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
@@ -84,18 +75,14 @@ class Operations:
         """Wait for the work that is under way."""
         await asyncio.gather(*self._running)
 
-    def _record(
-        self, kind: OperationType, project: str, model: str, version: str | None
-    ) -> Operation:
-        subject = "_".join(part for part in (model, version) if part)
-        name = f"{kind.lower()}_{subject}-{next(self._serial)}"
-        operation = Operation(project, name, kind, model, version, self._clock())
-        self._operations[project, name] = operation
+    def _record(self, prefix: str, metadata: Json) -> Operation:
+        operation = Operation(f"{prefix}{next(self._serial)}", metadata, self._clock())
+        self._operations[operation.name] = operation
         return operation
 
     async def _run(self, operation: Operation, work: Work) -> None:
         try:
-            await work
+            operation.response = await work
         except OperationFailed as error:
             operation.error = str(error)
         except Exception:

@@ -2,16 +2,21 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Sequence
+import sqlite3
+from collections.abc import AsyncIterator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from tf_dataflow_serving.errors import UserError
+from tf_dataflow_serving.services.prediction.artifacts import Artifacts
+from tf_dataflow_serving.services.prediction.documents import Documents
 from tf_dataflow_serving.services.prediction.errors import ModelUnusable, StorageFailed
 from tf_dataflow_serving.services.prediction.jobs import BatchJobs
+from tf_dataflow_serving.services.prediction.model_documents import ModelDocuments
 from tf_dataflow_serving.services.prediction.models import (
     Model,
     ModelDefinition,
@@ -24,6 +29,10 @@ from tf_dataflow_serving.services.prediction.operations import OperationFailed, 
 from tf_dataflow_serving.services.prediction.saved_model import SavedModel
 
 _CPUS = os.cpu_count() or 1
+
+
+class DataDirectoryUnusable(UserError):
+    """The service cannot keep its data where it was told to."""
 
 
 @dataclass(frozen=True)
@@ -45,46 +54,81 @@ class PredictionService:
     models: ModelRegistry
     jobs: BatchJobs
     operations: Operations
-    store: ObjectStore
+    documents: Documents
+    artifacts: Artifacts
     predictors: ThreadPoolExecutor
 
-    async def deploy(self, version: Version) -> None:
+    async def deploy(self, project: str, version: Version) -> None:
         """Load a version from gs:// and let it serve; raises OperationFailed."""
         try:
-            version.ready(await asyncio.to_thread(self.load, version.definition.deployment_uri))
+            uri = version.definition.deployment_uri
+            artifact = await asyncio.to_thread(self.artifacts.fetch, uri)
+            version.ready(await asyncio.to_thread(self.artifacts.load, artifact), artifact)
         except (StorageFailed, ModelUnusable) as error:
             version.failed(str(error))
             raise OperationFailed(f"Create Version failed. {error}") from error
+        finally:
+            self.models.save(project)
 
     def load(self, uri: str) -> SavedModel:
         """Load the SavedModel below a gs:// URI; raises StorageFailed, ModelUnusable."""
-        with TemporaryDirectory(prefix="model-") as directory:
-            self.store.download_model(uri, Path(directory))
-            return SavedModel.load(Path(directory))
+        artifact = self.artifacts.fetch(uri)
+        try:
+            return self.artifacts.load(artifact)
+        finally:
+            self.artifacts.discard(artifact)
 
 
 @asynccontextmanager
 async def open_service(
-    storage_url: str, deployments: Sequence[Deployment]
+    storage_url: str, deployments: Sequence[Deployment], data_dir: Path | None = None
 ) -> AsyncIterator[PredictionService]:
-    """Load the deployments and yield the service; raises ModelUnusable.
+    """Load the deployments and yield the service; raises ModelUnusable, DataDirectoryUnusable.
 
-    On leaving, jobs are stopped and waited for.
+    What it holds is kept in `data_dir`, without one nowhere. On leaving, jobs are stopped and
+    waited for.
     """
     deployed = await asyncio.to_thread(_deployed, deployments)
-    store = ObjectStore(storage_url)
     with (
+        _kept(data_dir) as (documents, directory),
         ThreadPoolExecutor(_CPUS, "batch-predict") as workers,
         ThreadPoolExecutor(_CPUS, "predict") as predictors,
     ):
+        store = ObjectStore(storage_url)
+        artifacts = Artifacts(store, directory / "models")
+        keeper = ModelDocuments(documents, artifacts.load, deployed)
+        models = await asyncio.to_thread(ModelRegistry, _now, keeper, deployed)
         jobs = BatchJobs(store, workers, _now, concurrent=_CPUS)
         operations = Operations(_now)
-        models = ModelRegistry(_now, deployed)
         try:
-            yield PredictionService(models, jobs, operations, store, predictors)
+            yield PredictionService(models, jobs, operations, documents, artifacts, predictors)
         finally:
             await jobs.close()
             await operations.close()
+
+
+@contextmanager
+def _kept(data_dir: Path | None) -> Iterator[tuple[Documents, Path]]:
+    """Yield what the service remembers, and the directory for its files."""
+    with ExitStack() as leaving:
+        if data_dir is None:
+            directory = Path(leaving.enter_context(TemporaryDirectory(prefix="prediction-")))
+            documents = Documents.in_memory()
+        else:
+            directory = data_dir
+            documents = _documents_in(data_dir)
+        leaving.callback(documents.close)
+        yield documents, directory
+
+
+def _documents_in(data_dir: Path) -> Documents:
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        return Documents.in_file(data_dir / "prediction.sqlite")
+    except (OSError, sqlite3.Error) as error:
+        raise DataDirectoryUnusable(
+            f"{data_dir} cannot hold the service's data: {error}"
+        ) from error
 
 
 def _deployed(deployments: Sequence[Deployment]) -> list[Model]:

@@ -4,12 +4,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tf_dataflow_serving.services.prediction.documents import Documents
 from tf_dataflow_serving.services.prediction.errors import (
     AlreadyExists,
     FailedPrecondition,
     InvalidArgument,
+    ModelUnusable,
     NotFound,
 )
+from tf_dataflow_serving.services.prediction.model_documents import ModelDocuments
 from tf_dataflow_serving.services.prediction.models import (
     Model,
     ModelDefinition,
@@ -18,6 +21,7 @@ from tf_dataflow_serving.services.prediction.models import (
     VersionDefinition,
     VersionState,
 )
+from tf_dataflow_serving.services.prediction.saved_model import SavedModel
 
 NOW = datetime(2020, 1, 2, tzinfo=UTC)
 
@@ -26,9 +30,18 @@ def definition(name: str) -> VersionDefinition:
     return VersionDefinition(name, "gs://models/m")
 
 
+def no_artifact(name: str) -> SavedModel:
+    raise ModelUnusable(f"no copy {name}")
+
+
+def make_registry(*shared: Model) -> ModelRegistry:
+    keeper = ModelDocuments(Documents.in_memory(), no_artifact, shared)
+    return ModelRegistry(lambda: NOW, keeper, shared)
+
+
 @pytest.fixture
 def registry() -> ModelRegistry:
-    return ModelRegistry(lambda: NOW)
+    return make_registry()
 
 
 @pytest.fixture
@@ -113,7 +126,7 @@ def test_shared_models_are_every_projects_own():
     version = Version(definition("v1"), NOW)
     model = Model(ModelDefinition("shared"))
     model.add(version)
-    registry = ModelRegistry(lambda: NOW, [model])
+    registry = make_registry(model)
     registry.delete_version("p", "shared", "v1")
     registry.delete_model("p", "shared")
     assert registry.models("p") == []
@@ -122,7 +135,7 @@ def test_shared_models_are_every_projects_own():
 
 @given(st.text(max_size=6) | st.from_regex(r"[a-z]\w{0,130}", fullmatch=True))
 def test_names_are_words(name):
-    registry = ModelRegistry(lambda: NOW)
+    registry = make_registry()
     try:
         registry.create_model("p", ModelDefinition(name))
     except InvalidArgument:

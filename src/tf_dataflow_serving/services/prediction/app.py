@@ -7,7 +7,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from tf_dataflow_serving.services.prediction import cmle
+from tf_dataflow_serving.services.prediction.cmle import routes as cmle
 from tf_dataflow_serving.services.prediction.errors import (
     AlreadyExists,
     FailedPrecondition,

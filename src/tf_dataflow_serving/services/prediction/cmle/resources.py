@@ -1,6 +1,7 @@
 """Cloud ML Engine v1 resources as JSON (discovery document ml v1, GoogleCloudMlV1__*)."""
 
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
 from tf_dataflow_serving.services.prediction.jobs import Job
@@ -8,9 +9,18 @@ from tf_dataflow_serving.services.prediction.models import Model, Version
 from tf_dataflow_serving.services.prediction.operations import Operation
 
 Resource = dict[str, Any]
+EMPTY: Resource = {"@type": "type.googleapis.com/google.protobuf.Empty"}
 _PACKAGE = "type.googleapis.com/google.cloud.ml.v1"
 # google.rpc.Code: an operation that failed did so for the state of what it was given.
 _FAILED_PRECONDITION = 9
+
+
+class OperationType(StrEnum):
+    """What an operation does, as in GoogleCloudMlV1__OperationMetadata.operationType."""
+
+    CREATE_VERSION = "CREATE_VERSION"
+    DELETE_VERSION = "DELETE_VERSION"
+    DELETE_MODEL = "DELETE_MODEL"
 
 
 def model_resource(project: str, model: Model) -> Resource:
@@ -37,23 +47,29 @@ def version_resource(project: str, model: Model, version: Version) -> Resource:
     )
 
 
+def operation_metadata(
+    kind: OperationType, project: str, model: str, version: str | None = None
+) -> Resource:
+    """Return the part of a GoogleCloudMlV1__OperationMetadata that does not change."""
+    name = f"projects/{project}/models/{model}"
+    return _present(
+        operationType=str(kind),
+        modelName=name,
+        version={"name": f"{name}/versions/{version}"} if version else None,
+    )
+
+
 def operation_resource(operation: Operation) -> Resource:
     """Return a GoogleLongrunning__Operation."""
-    parent = f"projects/{operation.project}"
-    metadata = _present(
-        createTime=_time(operation.created),
-        endTime=_time(operation.ended),
-        operationType=str(operation.kind),
-        modelName=f"{parent}/models/{operation.model}",
-    )
-    if operation.version:
-        name = f"{metadata['modelName']}/versions/{operation.version}"
-        metadata["version"] = {"name": name}
-    outcome = _outcome(operation) if operation.done else {}
+    times = _present(createTime=_time(operation.created), endTime=_time(operation.ended))
     return {
-        "name": f"{parent}/operations/{operation.name}",
-        "metadata": {"@type": f"{_PACKAGE}.OperationMetadata", **metadata},
-        **outcome,
+        "name": operation.name,
+        "metadata": {
+            "@type": f"{_PACKAGE}.OperationMetadata",
+            **operation.metadata,
+            **times,
+        },
+        **(_outcome(operation) if operation.done else {}),
     }
 
 
@@ -63,7 +79,7 @@ def _outcome(operation: Operation) -> Resource:
             "done": True,
             "error": {"code": _FAILED_PRECONDITION, "message": operation.error},
         }
-    return {"done": True, "response": {"@type": "type.googleapis.com/google.protobuf.Empty"}}
+    return {"done": True, "response": operation.response}
 
 
 def job_resource(job: Job) -> Resource:

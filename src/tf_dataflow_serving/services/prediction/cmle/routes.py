@@ -13,14 +13,18 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from tf_dataflow_serving.services.prediction.cmle_requests import (
+from tf_dataflow_serving.services.prediction.cmle.requests import (
     job_definition,
     model_definition,
     version_definition,
 )
-from tf_dataflow_serving.services.prediction.cmle_resources import (
+from tf_dataflow_serving.services.prediction.cmle.resources import (
+    EMPTY,
+    OperationType,
+    Resource,
     job_resource,
     model_resource,
+    operation_metadata,
     operation_resource,
     version_resource,
 )
@@ -35,7 +39,7 @@ from tf_dataflow_serving.services.prediction.http_json import (
     raw_json_response,
     read_body,
 )
-from tf_dataflow_serving.services.prediction.operations import OperationType
+from tf_dataflow_serving.services.prediction.models import Version
 from tf_dataflow_serving.services.prediction.saved_model import SavedModel
 from tf_dataflow_serving.services.prediction.service import PredictionService
 
@@ -106,19 +110,17 @@ class _CloudMlEngine:
     async def delete_model(self, request: Request) -> Response:
         project, model = request.path_params["project"], request.path_params["model"]
         self._models.delete_model(project, model)
-        operation = self._service.operations.completed(OperationType.DELETE_MODEL, project, model)
-        return json_response(operation_resource(operation))
+        return self._completed(OperationType.DELETE_MODEL, project, model)
 
     async def create_version(self, request: Request) -> Response:
         project, model = request.path_params["project"], request.path_params["model"]
         definition = version_definition(await _object(request))
         version = self._models.create_version(project, model, definition)
+        kind = OperationType.CREATE_VERSION
         operation = self._service.operations.start(
-            OperationType.CREATE_VERSION,
-            project,
-            model,
-            version.name,
-            self._service.deploy(version),
+            _operation_prefix(kind, project, model, version.name),
+            operation_metadata(kind, project, model, version.name),
+            self._deploy(project, version),
         )
         return json_response(operation_resource(operation))
 
@@ -139,11 +141,9 @@ class _CloudMlEngine:
     async def delete_version(self, request: Request) -> Response:
         path = request.path_params
         project, model, version = path["project"], path["model"], path["version"]
-        self._models.delete_version(project, model, version)
-        operation = self._service.operations.completed(
-            OperationType.DELETE_VERSION, project, model, version
-        )
-        return json_response(operation_resource(operation))
+        deleted = self._models.delete_version(project, model, version)
+        self._service.artifacts.discard(deleted.artifact)
+        return self._completed(OperationType.DELETE_VERSION, project, model, version)
 
     async def set_default_version(self, request: Request) -> Response:
         path = request.path_params
@@ -171,8 +171,27 @@ class _CloudMlEngine:
 
     async def get_operation(self, request: Request) -> Response:
         path = request.path_params
-        operation = self._service.operations.get(path["project"], path["operation"])
+        name = f"projects/{path['project']}/operations/{path['operation']}"
+        return json_response(operation_resource(self._service.operations.get(name)))
+
+    async def _deploy(self, project: str, version: Version) -> Resource:
+        await self._service.deploy(project, version)
+        return EMPTY
+
+    def _completed(
+        self, kind: OperationType, project: str, model: str, version: str | None = None
+    ) -> Response:
+        operation = self._service.operations.completed(
+            _operation_prefix(kind, project, model, version),
+            operation_metadata(kind, project, model, version),
+            EMPTY,
+        )
         return json_response(operation_resource(operation))
+
+
+def _operation_prefix(kind: OperationType, project: str, model: str, version: str | None) -> str:
+    subject = "_".join(part for part in (model, version) if part)
+    return f"projects/{project}/operations/{kind.lower()}_{subject}-"
 
 
 def _predict(saved_model: SavedModel, body: bytes) -> bytes:

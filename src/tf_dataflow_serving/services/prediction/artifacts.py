@@ -1,0 +1,37 @@
+"""The SavedModels that were deployed from gs://, each in a directory of its own."""
+
+import shutil
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+
+from tf_dataflow_serving.services.prediction.objects import ObjectStore
+from tf_dataflow_serving.services.prediction.saved_model import SavedModel
+
+
+@dataclass(frozen=True)
+class Artifacts:
+    """Copies of models below `root`, by a name that each gets when it is fetched."""
+
+    store: ObjectStore
+    root: Path
+
+    def fetch(self, uri: str) -> str:
+        """Copy what is below a gs:// URI and return the copy's name; raises StorageFailed."""
+        name = uuid.uuid4().hex
+        directory = self.root / name
+        directory.mkdir(parents=True)
+        try:
+            self.store.download_model(uri, directory)
+        except BaseException:
+            self.discard(name)
+            raise
+        return name
+
+    def load(self, name: str) -> SavedModel:
+        """Load a copy; raises ModelUnusable."""
+        return SavedModel.load(self.root / name)
+
+    def discard(self, name: str) -> None:
+        """Delete a copy, if it is there; a model that is loaded goes on without it."""
+        shutil.rmtree(self.root / name, ignore_errors=True)

@@ -1,0 +1,1 @@
+"""Vertex AI v1: its paths, and its JSON to and from the domain."""
