@@ -1,12 +1,13 @@
-"""Requests and responses of prediction protocols: instances to bytes, bytes to estimates."""
+"""Requests and answers of prediction protocols: instances to bytes, JSON to estimates."""
 
 import reprlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import orjson
 
-from tf_dataflow_serving.inference.endpoint import PredictionEndpoint
+from tf_dataflow_serving.inference.endpoint import Endpoint, PredictionEndpoint, VertexEndpoint
 from tf_dataflow_serving.inference.errors import EndpointRefused, PredictionRejected
 from tf_dataflow_serving.inference.results import NOT_FINITE, Estimate
 from tf_dataflow_serving.natality.instance import Instance
@@ -15,43 +16,70 @@ from tf_dataflow_serving.natality.instance import Instance
 class Codec(Protocol):
     """What differs between protocols; instances are encoded one by one to know their size."""
 
-    def path(self, endpoint: PredictionEndpoint) -> str:
-        """Return the path, from the root, that requests are posted to."""
+    @property
+    def path(self) -> str:
+        """The path, from the root, that requests are posted to."""
 
-    def encode(self, instances: Sequence[bytes], endpoint: PredictionEndpoint) -> bytes:
+    def encode(self, instances: Sequence[bytes]) -> bytes:
         """Return a request's body for instances that are JSON each."""
 
-    def decode(self, body: bytes, count: int) -> list[Estimate]:
-        """Return `count` estimates from the body of a response with status 200.
+    def decode(self, answer: Mapping[str, Any], count: int) -> list[Estimate]:
+        """Return `count` estimates from an answer with status 200.
 
-        Raises PredictionRejected for an error in place of predictions, EndpointRefused for a
-        body that is not of the protocol.
+        Raises PredictionRejected for an error in place of predictions, EndpointRefused for an
+        answer that is not of the protocol.
         """
 
 
+def codec_of(endpoint: Endpoint) -> Codec:
+    """Return the codec of the protocol that an endpoint speaks."""
+    if isinstance(endpoint, VertexEndpoint):
+        return VertexCodec(endpoint)
+    return CmleCodec(endpoint)
+
+
+@dataclass(frozen=True)
 class CmleCodec:
     """Cloud ML Engine v1, projects.predict ("Predict request details")."""
 
-    def path(self, endpoint: PredictionEndpoint) -> str:
-        """Return /v1/{name}:predict."""
-        return f"/v1/{endpoint.resource}:predict"
+    endpoint: PredictionEndpoint
 
-    def encode(self, instances: Sequence[bytes], endpoint: PredictionEndpoint) -> bytes:
+    @property
+    def path(self) -> str:
+        """/v1/{name}:predict."""
+        return f"/v1/{self.endpoint.resource}:predict"
+
+    def encode(self, instances: Sequence[bytes]) -> bytes:
         """Return {"instances": [...]}, with the signature's name if it is not the default one."""
-        listed = b'{"instances":[%b]' % b",".join(instances)
-        if endpoint.signature_name is None:
-            return listed + b"}"
-        return b'%b,"signature_name":%b}' % (listed, orjson.dumps(endpoint.signature_name))
+        name = self.endpoint.signature_name
+        extra = b"" if name is None else b',"signature_name":%b' % orjson.dumps(name)
+        return b'{"instances":[%b]%b}' % (b",".join(instances), extra)
 
-    def decode(self, body: bytes, count: int) -> list[Estimate]:
+    def decode(self, answer: Mapping[str, Any], count: int) -> list[Estimate]:
         """Read {"predictions": [{"predictions": [7.03]}, ...]}, or {"error": "..."}."""
-        response = parse_object(body)
-        if "error" in response:
-            raise PredictionRejected(str(response["error"]))
-        predictions = response.get("predictions")
-        if not isinstance(predictions, list) or len(predictions) != count:
-            raise EndpointRefused(f"the response does not have {count} predictions")
-        return [_estimate(prediction) for prediction in predictions]
+        if "error" in answer:
+            raise PredictionRejected(str(answer["error"]))
+        return _estimates(answer, count)
+
+
+@dataclass(frozen=True)
+class VertexCodec:
+    """Vertex AI v1, projects.locations.endpoints.predict."""
+
+    endpoint: VertexEndpoint
+
+    @property
+    def path(self) -> str:
+        """/v1/{endpoint}:predict."""
+        return f"/v1/{self.endpoint.resource}:predict"
+
+    def encode(self, instances: Sequence[bytes]) -> bytes:
+        """Return {"instances": [...]}."""
+        return b'{"instances":[%b]}' % b",".join(instances)
+
+    def decode(self, answer: Mapping[str, Any], count: int) -> list[Estimate]:
+        """Read {"predictions": [[7.03], ...], "deployedModelId": "...", ...}."""
+        return _estimates(answer, count)
 
 
 def encode_instance(instance: Instance) -> bytes:
@@ -62,19 +90,11 @@ def encode_instance(instance: Instance) -> bytes:
         raise PredictionRejected(f"not an instance: {error}") from error
 
 
-def parse_object(body: bytes) -> dict[str, Any]:
-    """Return the JSON object that a response is; raises EndpointRefused."""
-    try:
-        response = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise EndpointRefused(f"the response is not JSON: {error}") from error
-    if not isinstance(response, dict):
-        raise EndpointRefused("the response is not a JSON object")
-    return response
+def estimate_of(prediction: object) -> Estimate:
+    """Unwrap the one number of {"predictions": [7.03]}, whatever the output's name.
 
-
-def _estimate(prediction: object) -> Estimate:
-    """Unwrap the one number of {"predictions": [7.03]}, whatever the output's name."""
+    Raises EndpointRefused for what is not a number.
+    """
     value = prediction
     if isinstance(value, dict) and len(value) == 1:
         (value,) = value.values()
@@ -86,3 +106,10 @@ def _estimate(prediction: object) -> Estimate:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise EndpointRefused(f"a prediction is not a number: {reprlib.repr(prediction)}")
     return float(value)
+
+
+def _estimates(answer: Mapping[str, Any], count: int) -> list[Estimate]:
+    predictions = answer.get("predictions")
+    if not isinstance(predictions, list) or len(predictions) != count:
+        raise EndpointRefused(f"the response does not have {count} predictions")
+    return [estimate_of(prediction) for prediction in predictions]

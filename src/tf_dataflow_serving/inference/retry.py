@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from tf_dataflow_serving.inference.errors import PredictionUnavailable
+from tf_dataflow_serving.inference.failures import Throttled, Transient
+from tf_dataflow_serving.inference.throttling import Gate
 
 Result = TypeVar("Result")
 
@@ -33,43 +35,73 @@ class RetryPolicy:
         return min(self.maximum, self.initial * 2.0 ** min(attempt, 64))
 
 
-class Transient(Exception):
-    """A failure that may pass; `retry_after` is the wait that the server asks for, in seconds."""
+@dataclass
+class Patience:
+    """What one caller bears, in seconds by the retrier's clock.
 
-    def __init__(self, reason: str, retry_after: float = 0.0) -> None:
-        super().__init__(reason)
-        self.retry_after = retry_after
+    `since` is when it began, or had its latest answer, from where the deadline counts;
+    `throttled` how long it has waited because the service is to be asked for less.
+    """
+
+    since: float
+    throttled: float = 0.0
 
 
 @dataclass(frozen=True)
 class Retrier:
-    """Calls again what fails for a while; `clock` and `sleep` are in seconds."""
+    """Calls again what fails for a while, each time through the gate; all in seconds."""
 
-    policy: RetryPolicy = RetryPolicy()
+    policy: RetryPolicy
+    gate: Gate
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
     uniform: Callable[[float, float], float] = field(default=random.uniform)
 
-    def call(self, function: Callable[[], Result]) -> Result:
+    def patience(self) -> Patience:
+        """Return that of a caller that begins now; its calls come one after the other."""
+        return Patience(self.clock())
+
+    def call(
+        self,
+        function: Callable[[], Result],
+        patience: Patience | None = None,
+        final: tuple[type[Transient], ...] = (),
+    ) -> Result:
         """Return the function's result, however often it raises Transient before.
 
         Raises PredictionUnavailable once the next wait would pass the deadline; whatever else
-        the function raises is passed on at once.
+        the function raises, and what is `final`, is passed on at once.
         """
-        begin = self.clock()
+        patience = patience or self.patience()
         attempt = 0
         while True:
             try:
-                return function()
+                return self._attempt(function, patience)
             except Transient as failure:
-                wait = self._wait(attempt, failure)
-                if self.clock() + wait - begin > self.policy.deadline:
-                    raise PredictionUnavailable(
-                        f"no answer within {self.policy.deadline:g} s, in {attempt + 1} tries:"
-                        f" {failure}"
-                    ) from failure
+                attempt += 1
+                passed_on = isinstance(failure, final)
+                wait = 0.0 if passed_on else self._wait(attempt, failure)
+                self._require_time(patience, wait, attempt, failure)
+                if passed_on:
+                    raise
+                if isinstance(failure, Throttled):
+                    patience.throttled += wait
             self.sleep(wait)
-            attempt += 1
+
+    def _attempt(self, function: Callable[[], Result], patience: Patience) -> Result:
+        with self.gate.turn(patience.since + self.policy.deadline) as waited:
+            patience.throttled += waited
+            result = function()
+        patience.since = self.clock()
+        return result
 
     def _wait(self, attempt: int, failure: Transient) -> float:
-        return max(self.uniform(0, self.policy.ceiling(attempt)), failure.retry_after)
+        return max(self.uniform(0, self.policy.ceiling(attempt - 1)), failure.retry_after)
+
+    def _require_time(
+        self, patience: Patience, wait: float, attempt: int, failure: Transient
+    ) -> None:
+        if self.clock() + wait - patience.since > self.policy.deadline:
+            raise PredictionUnavailable(
+                f"no answer within {self.policy.deadline:g} s, in {attempt} tries: {failure}"
+            ) from failure

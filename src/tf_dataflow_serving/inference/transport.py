@@ -1,89 +1,196 @@
-"""JSON over HTTP to a prediction service: pooled, retried, authorised where that is due."""
+"""JSON over HTTP to a prediction service: pooled, throttled, retried, authorised where due."""
 
-import threading
-from collections.abc import Generator, Mapping
+import time
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
 import httpx
 import orjson
 
 from tf_dataflow_serving.inference.errors import EndpointRefused, PredictionRejected
-from tf_dataflow_serving.inference.retry import Retrier, RetryPolicy, Transient
+from tf_dataflow_serving.inference.failures import Throttled, TooSlow, Transient
+from tf_dataflow_serving.inference.google_token import GoogleToken
+from tf_dataflow_serving.inference.retry import Patience, Retrier, RetryPolicy
+from tf_dataflow_serving.inference.throttling import Gate
 
-_SCOPE = "https://www.googleapis.com/auth/cloud-platform"
-_PASSING = frozenset({408, 429, 500, 502, 503, 504})
+CONNECTIONS = 100
+
+_PASSING: Mapping[int, type[Transient]] = {
+    408: Transient,
+    429: Throttled,
+    500: Transient,
+    502: Transient,
+    503: Throttled,
+    504: TooSlow,
+}
 """Statuses that a retry may help with."""
-_ABOUT_THE_BODY = frozenset({400, 413, 422})
+_TOO_LARGE = 413
+_ABOUT_THE_BODY = frozenset({400, _TOO_LARGE, 422})
 """Statuses by which the service may mean the instances in the request; others mean the endpoint."""
+_NOT_THE_BODY = "FAILED_PRECONDITION"
+"""The canonical code of a 400 that means the endpoint's state (google/rpc/code.proto)."""
 _HEADERS = {"Content-Type": "application/json"}
+
+Result = TypeVar("Result")
 
 
 class Conflict(EndpointRefused):
     """There is such a resource already."""
 
 
+class MissingResource(EndpointRefused):
+    """There is no such resource."""
+
+
+class RequestTooLarge(PredictionRejected):
+    """The request has more bytes, or instances, than the service takes at once."""
+
+
+class Answer(NamedTuple):
+    """A response, read to its end."""
+
+    status: int
+    headers: Mapping[str, str]
+    content: bytes
+
+
 class Transport:
-    """A pool of keep-alive connections to one service; threads may use it at the same time."""
+    """A pool of keep-alive connections to one service; threads may use it at the same time.
+
+    `timeout` is that of a request, in seconds; its answer may take as long again to come in.
+    Everything raises EndpointRefused, PredictionRejected or PredictionUnavailable.
+    """
 
     def __init__(
-        self, url: str, timeout: float, policy: RetryPolicy, connections: int = 100
+        self, url: str, timeout: float, policy: RetryPolicy, gate: Gate | None = None
     ) -> None:
         remote = urlsplit(url).scheme == "https"
-        self._retrier = Retrier(policy)
+        self._timeout = timeout
+        self._retrier = Retrier(policy, gate or Gate(CONNECTIONS))
         self._client = httpx.Client(
             base_url=url,
             timeout=timeout,
-            auth=_GoogleToken() if remote else None,
+            auth=GoogleToken() if remote else None,
             # A proxy has no business between this process and a service beside it.
             trust_env=remote,
-            limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
+            limits=httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS),
         )
 
-    def post(self, path: str, body: bytes) -> bytes:
-        """Return the response's body; raises as `_checked` does, or PredictionUnavailable."""
-        return self._retrier.call(lambda: self._send("POST", path, body))
+    def patience(self) -> Patience:
+        """Return that of a caller that begins now."""
+        return self._retrier.patience()
 
-    def get(self, path: str) -> bytes:
-        """Return the response's body; raises as `_checked` does, or PredictionUnavailable."""
-        return self._retrier.call(lambda: self._send("GET", path, None))
+    def post(
+        self,
+        path: str,
+        body: bytes,
+        patience: Patience | None = None,
+        final: tuple[type[Transient], ...] = (),
+    ) -> dict[str, Any]:
+        """Return the JSON object of the answer; failures that are `final` are not retried."""
+        return self.persist(lambda: self.post_once(path, body), patience, final)
 
-    def _send(self, method: str, path: str, body: bytes | None) -> bytes:
+    def get(self, path: str) -> dict[str, Any]:
+        """Return the JSON object of the answer."""
+        return self.persist(lambda: self.get_once(path))
+
+    def persist(
+        self,
+        function: Callable[[], Result],
+        patience: Patience | None = None,
+        final: tuple[type[Transient], ...] = (),
+    ) -> Result:
+        """Return the result of a function of single requests, called again while that may help."""
+        return self._retrier.call(function, patience, final)
+
+    def post_once(self, path: str, body: bytes) -> dict[str, Any]:
+        """Return the JSON object of the answer to one request, or raise Transient."""
+        return _checked(self._exchange("POST", path, body))
+
+    def get_once(self, path: str) -> dict[str, Any]:
+        """Return the JSON object of the answer to one request, or raise Transient."""
+        return _checked(self._exchange("GET", path, None))
+
+    def _exchange(self, method: str, path: str, body: bytes | None) -> Answer:
         try:
-            response = self._client.request(method, path, content=body, headers=_HEADERS)
-        except httpx.TransportError as error:
+            with self._client.stream(method, path, content=body, headers=_HEADERS) as response:
+                content = self._read(response)
+        except (httpx.ReadTimeout, httpx.WriteTimeout) as error:
+            raise TooSlow(f"{type(error).__name__}: {error}") from error
+        except httpx.RequestError as error:
             raise Transient(f"{type(error).__name__}: {error}") from error
-        return _checked(response)
+        return Answer(response.status_code, response.headers, content)
+
+    def _read(self, response: httpx.Response) -> bytes:
+        """Return the body; raises TooSlow for one that drips."""
+        end = time.monotonic() + self._timeout
+        chunks = []
+        for chunk in response.iter_bytes():
+            chunks.append(chunk)
+            if time.monotonic() > end:
+                raise TooSlow(f"the answer was not complete after {self._timeout:g} s")
+        return b"".join(chunks)
 
 
-def _checked(response: httpx.Response) -> bytes:
-    """Return the body of a response with status 200.
+def _checked(answer: Answer) -> dict[str, Any]:
+    """Return the JSON object of an answer with status 200.
 
     Raises Transient, PredictionRejected or EndpointRefused by the status.
     """
-    status = response.status_code
-    if status == httpx.codes.OK:
-        return response.content
-    reason = _reason(response)
-    if status in _PASSING:
-        raise Transient(reason, _retry_after(response.headers, datetime.now(UTC)))
-    if status in _ABOUT_THE_BODY:
-        raise PredictionRejected(reason)
-    if status == httpx.codes.CONFLICT:
-        raise Conflict(reason)
-    raise EndpointRefused(reason)
+    if answer.status == httpx.codes.OK:
+        return _json_object(answer.content)
+    reason = _reason(answer)
+    if answer.status in _PASSING:
+        wait = _retry_after(answer.headers, datetime.now(UTC))
+        raise _PASSING[answer.status](reason, wait)
+    if answer.status in _ABOUT_THE_BODY and not _means_the_endpoint(answer):
+        raise _rejection(answer.status)(reason)
+    raise _refusal(answer.status)(reason)
 
 
-def _reason(response: httpx.Response) -> str:
-    """Return the status with the message of an error as Google's APIs write it, if it is one."""
+def _rejection(status: int) -> type[PredictionRejected]:
+    return RequestTooLarge if status == _TOO_LARGE else PredictionRejected
+
+
+def _refusal(status: int) -> type[EndpointRefused]:
+    kinds: dict[int, type[EndpointRefused]] = {404: MissingResource, 409: Conflict}
+    return kinds.get(status, EndpointRefused)
+
+
+def _json_object(content: bytes) -> dict[str, Any]:
+    """Return the JSON object that an answer is; raises EndpointRefused for other JSON.
+
+    What is no JSON at all may be half an answer, or that of a broken proxy: Transient.
+    """
     try:
-        error = orjson.loads(response.content)["error"]
-        message = error["message"] if isinstance(error, dict) else error
+        value = orjson.loads(content)
+    except orjson.JSONDecodeError as error:
+        raise Transient(f"the response is not JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise EndpointRefused("the response is not a JSON object")
+    return value
+
+
+def _error(answer: Answer) -> object:
+    """Return the error of an answer as Google's APIs write it, None if it is not one."""
+    try:
+        return orjson.loads(answer.content)["error"]
     except (orjson.JSONDecodeError, KeyError, TypeError):
-        message = response.reason_phrase
-    return f"HTTP {response.status_code}: {message}"
+        return None
+
+
+def _reason(answer: Answer) -> str:
+    error = _error(answer)
+    message = error.get("message") if isinstance(error, dict) else error
+    return f"HTTP {answer.status}: {message or httpx.codes.get_reason_phrase(answer.status)}"
+
+
+def _means_the_endpoint(answer: Answer) -> bool:
+    error = _error(answer)
+    return isinstance(error, dict) and error.get("status") == _NOT_THE_BODY
 
 
 def _retry_after(headers: Mapping[str, str], now: datetime) -> float:
@@ -97,28 +204,3 @@ def _retry_after(headers: Mapping[str, str], now: datetime) -> float:
         return 0.0
     aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return max(0.0, (aware - now).total_seconds())
-
-
-class _GoogleToken(httpx.Auth):
-    """Authorises requests by the application default credentials."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._credentials: Any = None
-
-    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        request.headers["Authorization"] = f"Bearer {self._token()}"
-        yield request
-
-    def _token(self) -> str:
-        # Found and refreshed only when first needed: both may take a lookup.
-        import google.auth  # noqa: PLC0415
-        from google.auth.transport.requests import Request  # noqa: PLC0415
-
-        with self._lock:
-            if self._credentials is None:
-                self._credentials, _ = google.auth.default(scopes=[_SCOPE])
-            if not self._credentials.valid:
-                self._credentials.refresh(Request())
-            token: str = self._credentials.token
-        return token

@@ -13,21 +13,7 @@ from google.cloud import bigquery, storage
 
 from tf_dataflow_serving.services.stack import Stack
 
-TIMEOUT = 110
-
-
-def command(
-    *words: str, environment: Mapping[str, str], directory: Path | None = None
-) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [sys.executable, "-m", "tf_dataflow_serving", *words],
-        env=dict(environment),
-        cwd=directory,
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT,
-        check=False,
-    )
+from .command_line import TIMEOUT, command
 
 
 def objects(project: str, bucket: str, prefix: str) -> list[str]:

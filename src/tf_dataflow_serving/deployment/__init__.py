@@ -1,0 +1,1 @@
+"""SavedModels to prediction services: copied to gs://, created as a version, deployed."""

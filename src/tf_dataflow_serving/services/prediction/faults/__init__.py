@@ -1,0 +1,1 @@
+"""Faults and quotas of online prediction: what is planned, whom it strikes, how it looks."""
