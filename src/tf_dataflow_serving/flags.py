@@ -13,6 +13,8 @@ DEFAULT_BATCH_SECONDS = 1.0
 DEFAULT_OUTPUT_TABLE = "serving.babyweight_estimates"
 DEFAULT_MODEL_NAME = "babyweight_estimator"
 DEFAULT_MODEL_VERSION = "v1"
+# An endpoint's id has no underscore, a model's may.
+DEFAULT_ENDPOINT = DEFAULT_MODEL_NAME.replace("_", "-")
 
 
 class Experiment(StrEnum):
@@ -28,12 +30,24 @@ class Experiment(StrEnum):
         """Whether the experiment reads Pub/Sub without end."""
         return self in (Experiment.STREAM, Experiment.STREAM_MICRO_BATCHES)
 
+    @property
+    def inference_types(self) -> "tuple[InferenceType, ...]":
+        """The ways to reach the model, the default one first."""
+        if self is Experiment.BATCH_PREDICT:
+            return (InferenceType.NOT_APPLICABLE, InferenceType.VERTEX)
+        return (InferenceType.LOCAL, InferenceType.CMLE, InferenceType.VERTEX)
+
 
 class InferenceType(StrEnum):
-    """Where the model is: in the worker, behind the online service, or in a batch job."""
+    """Where the model is: in the worker, or in a service, which with batch-predict runs a job.
+
+    The services are Cloud ML Engine, whose job is NOT_APPLICABLE as the original has it, and
+    Vertex AI.
+    """
 
     LOCAL = "local"
     CMLE = "cmle"
+    VERTEX = "vertex"
     NOT_APPLICABLE = "NA"
 
 
@@ -66,8 +80,10 @@ def add_experiment_arguments(parser: argparse.ArgumentParser) -> None:
         "--inference_type",
         "--inference-type",
         choices=[str(value) for value in InferenceType],
-        help="local: the model runs in the worker; cmle: the online prediction service; "
-        "NA: the batch prediction job of batch-predict (default: local, or NA for batch-predict)",
+        help="local: the model runs in the worker; cmle: Cloud ML Engine's online prediction, "
+        "which Google Cloud no longer has; vertex: a Vertex AI endpoint, or a Vertex AI batch "
+        "prediction job with batch-predict; NA: a Cloud ML Engine job with batch-predict "
+        "(default: local, or NA for batch-predict)",
     )
     parser.add_argument(
         "--batch_size",
@@ -149,10 +165,19 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model_name",
         default=DEFAULT_MODEL_NAME,
-        help="model deployed there (default: %(default)s)",
+        help="model deployed there with cmle, or that a batch prediction job uses "
+        "(default: %(default)s)",
     )
     parser.add_argument(
-        "--model_version", default=DEFAULT_MODEL_VERSION, help="its version (default: %(default)s)"
+        "--model_version",
+        default=DEFAULT_MODEL_VERSION,
+        help="its version, in Vertex AI a number or an alias (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--endpoint",
+        default=DEFAULT_ENDPOINT,
+        help="Vertex AI endpoint: an id, in --region or else us-central1, or "
+        "projects/P/locations/L/endpoints/E (default: %(default)s)",
     )
 
 

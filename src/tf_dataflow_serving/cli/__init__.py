@@ -10,11 +10,33 @@ from importlib.metadata import version
 from types import FrameType
 from typing import NoReturn
 
-from tf_dataflow_serving.cli import demo, deploy, exec_, run, services, simulate, stats, train
+from tf_dataflow_serving.cli import (
+    batch_predict,
+    demo,
+    deploy,
+    exec_,
+    faults,
+    run,
+    services,
+    simulate,
+    stats,
+    train,
+)
 from tf_dataflow_serving.cli.arguments import OneLineParser
 from tf_dataflow_serving.errors import UserError
 
-_COMMANDS = (demo, run, simulate, stats, services, exec_, train, deploy)
+_COMMANDS = (
+    demo,
+    run,
+    simulate,
+    stats,
+    services,
+    exec_,
+    deploy,
+    batch_predict,
+    faults,
+    train,
+)
 _SIGNALLED = 128
 _INTERRUPTED = _SIGNALLED + signal.SIGINT
 

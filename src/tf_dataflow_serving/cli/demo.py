@@ -30,7 +30,7 @@ def register(commands: Commands) -> None:
         commands,
         "demo",
         _demo,
-        "run all seven experiments on local services, check every row, show the result tables",
+        "run all eleven experiments on local services, check every row, show the result tables",
     )
     parser.add_argument(
         "--rows",

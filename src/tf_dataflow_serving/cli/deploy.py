@@ -1,26 +1,26 @@
 """`dataflow-serving deploy`: a SavedModel onto a prediction service."""
 
 import argparse
-import os
 import sys
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import orjson
 
 from tf_dataflow_serving.cli.arguments import Commands, add_command
-from tf_dataflow_serving.cli.service_arguments import ServiceChoice, add_service_arguments
-from tf_dataflow_serving.deployment.vertex_place import (
-    DEFAULT_LOCATION,
+from tf_dataflow_serving.cli.prediction_arguments import (
+    Protocol,
+    add_protocol_arguments,
+    prediction_url,
+)
+from tf_dataflow_serving.cli.service_arguments import ServiceChoice
+from tf_dataflow_serving.deployment.serving import (
     DEFAULT_MACHINE_TYPE,
     Serving,
-    VertexPlace,
     endpoint_id,
 )
 from tf_dataflow_serving.errors import UsageError
 from tf_dataflow_serving.flags import DEFAULT_MODEL_NAME, Services
-from tf_dataflow_serving.services.endpoints import VARIABLES
 
 if TYPE_CHECKING:
     from tf_dataflow_serving.deployment.cmle import CmleDeployer
@@ -28,13 +28,6 @@ if TYPE_CHECKING:
 
 
 REQUEST_TIMEOUT_SECONDS = 60.0
-
-
-class Protocol(StrEnum):
-    """Which API of a prediction service is used."""
-
-    CMLE = "cmle"
-    VERTEX = "vertex"
 
 
 def register(commands: Commands) -> None:
@@ -77,40 +70,6 @@ def register(commands: Commands) -> None:
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
 
-def add_protocol_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the flags that say which API is used, and where it is."""
-    parser.add_argument(
-        "--protocol",
-        choices=[str(protocol) for protocol in Protocol],
-        default=str(Protocol.CMLE),
-        help="cmle: Cloud ML Engine v1, which only local services still have; vertex: Vertex AI "
-        "(default: %(default)s)",
-    )
-    parser.add_argument(
-        "--region", default=DEFAULT_LOCATION, help="vertex: the location (default: %(default)s)"
-    )
-    add_service_arguments(parser, *Services)
-    parser.add_argument("--project", help="Google Cloud project (default: that of the services)")
-    parser.add_argument(
-        "--prediction_url", help="URL of the prediction service (default: that of the services)"
-    )
-
-
-def prediction_url(arguments: argparse.Namespace) -> str:
-    """Return the URL of the service, with the environment of the services in force.
-
-    Raises UsageError where there is none.
-    """
-    url = arguments.prediction_url or os.environ.get(VARIABLES["prediction"])
-    if url:
-        return str(url)
-    if arguments.services != Services.GCP:
-        raise UsageError(f"no prediction service: --prediction_url, or {VARIABLES['prediction']}")
-    if arguments.protocol == Protocol.CMLE:
-        raise UsageError("Cloud ML Engine ended on 2025-01-31: use --protocol vertex")
-    return f"https://{arguments.region}-aiplatform.googleapis.com"
-
-
 def _deploy(arguments: argparse.Namespace) -> int:
     from tf_dataflow_serving.cli.session import activated
 
@@ -133,16 +92,20 @@ def _deployer(arguments: argparse.Namespace, project: str) -> "CmleDeployer | Ve
     from tf_dataflow_serving.deployment.cmle import CmleDeployer
     from tf_dataflow_serving.deployment.operations import Api
     from tf_dataflow_serving.deployment.vertex import VertexDeployer
+    from tf_dataflow_serving.inference.endpoint import VertexEndpoint, VertexModel
     from tf_dataflow_serving.inference.retry import RetryPolicy
     from tf_dataflow_serving.inference.transport import Transport
 
-    model = arguments.model_name
-    api = Api(Transport(prediction_url(arguments), REQUEST_TIMEOUT_SECONDS, RetryPolicy()))
+    url, name = prediction_url(arguments), arguments.model_name
+    api = Api(Transport(url, REQUEST_TIMEOUT_SECONDS, RetryPolicy()))
     if arguments.protocol == Protocol.CMLE:
-        return CmleDeployer(api, project, model, _tell)
-    endpoint = arguments.endpoint or endpoint_id(model)
-    place = VertexPlace(project, arguments.region, model, endpoint)
-    return VertexDeployer(api, place, Serving(machine_type=arguments.machine_type), _tell)
+        return CmleDeployer(api, project, name, _tell)
+    model = VertexModel(url, project, arguments.region, name, version=None)
+    endpoint = VertexEndpoint(
+        url, project, arguments.region, arguments.endpoint or endpoint_id(name)
+    )
+    serving = Serving(machine_type=arguments.machine_type)
+    return VertexDeployer(api, model, endpoint, serving, _tell)
 
 
 def _staged(arguments: argparse.Namespace, project: str) -> str:

@@ -115,6 +115,7 @@ def _report_text(chosen: RunArguments, event: str, result: "RunResult | None") -
         f"  vCPU time {result.cpu_seconds:.1f} s",
         *(f"  {line}" for line in _batch_sizes(result)),
         *(f"  {line}" for line in _failed_bundles(result)),
+        *(f"  {line}" for line in _throttled(result)),
         *(f"  {line}" for line in chosen.destinations()),
     ]
     sys.stdout.write("\n".join(lines) + "\n")
@@ -124,6 +125,12 @@ def _failed_bundles(result: "RunResult") -> list[str]:
     if not result.failed_bundles:
         return []
     return [f"bundles that failed and were tried again: {result.failed_bundles:,}"]
+
+
+def _throttled(result: "RunResult") -> list[str]:
+    if not result.throttled_seconds:
+        return []
+    return [f"waited because the prediction service asked for it: {result.throttled_seconds:,} s"]
 
 
 def _batch_sizes(result: "RunResult") -> list[str]:

@@ -32,6 +32,7 @@ _OWN = (
     "bq_dataset",
     "bq_table",
 )
+_CLOUD_ML_ENGINE = (InferenceType.CMLE, InferenceType.NOT_APPLICABLE)
 # Their flags are defined by their job servers, not by Beam's options.
 _RUNNERS_WITH_ALL_FLAGS_KNOWN = ("DirectRunner", "DataflowRunner")
 
@@ -109,19 +110,17 @@ def complete(arguments: argparse.Namespace) -> RunArguments:
     values["output_table"] = _output_table(arguments)
     _check_places(experiment, values)
     services = _services(ServiceChoice.from_arguments(arguments), arguments.runner)
-    if services.services is Services.GCP and not arguments.project:
-        raise UsageError("--services gcp needs --project")
+    if services.services is Services.GCP:
+        _check_cloud(values)
     return RunArguments(services, arguments.json, values, arguments.beam_flags)
 
 
 def _inference_type(experiment: Experiment, chosen: str | None) -> InferenceType:
-    if experiment is Experiment.BATCH_PREDICT:
-        if chosen not in (None, InferenceType.NOT_APPLICABLE):
-            raise UsageError("batch-predict predicts in a job: its --inference_type is NA")
-        return InferenceType.NOT_APPLICABLE
-    if chosen == InferenceType.NOT_APPLICABLE:
-        raise UsageError(f"--inference_type NA is for batch-predict; {experiment} has local, cmle")
-    return InferenceType(chosen or InferenceType.LOCAL)
+    inference_type = InferenceType(chosen or experiment.inference_types[0])
+    if inference_type not in experiment.inference_types:
+        possible = ", ".join(experiment.inference_types)
+        raise UsageError(f"{experiment} has --inference_type {possible}; not {inference_type}")
+    return inference_type
 
 
 def _batch_size(experiment: Experiment) -> int:
@@ -148,6 +147,17 @@ def _check_places(experiment: Experiment, values: Mapping[str, Any]) -> None:
         raise UsageError(str(error)) from error
     if experiment is Experiment.BATCH_PREDICT and not values["output"].startswith("gs://"):
         raise UsageError("batch-predict needs --output gs://BUCKET/PREFIX, which its job can read")
+
+
+def _check_cloud(values: Mapping[str, Any]) -> None:
+    if not values["project"]:
+        raise UsageError("--services gcp needs --project")
+    is_gone = values["inference_type"] in _CLOUD_ML_ENGINE
+    if is_gone and not values["prediction_url"]:
+        raise UsageError(
+            "Google Cloud has no Cloud ML Engine any more: use --inference_type vertex, "
+            "or name a service that has with --prediction_url"
+        )
 
 
 def _services(choice: ServiceChoice, runner: str) -> ServiceChoice:

@@ -1,4 +1,4 @@
-"""All seven experiments on the local services: run, measured, and checked row by row."""
+"""All eleven experiments on the local services: run, measured, and checked row by row."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -68,7 +68,7 @@ Progress = Callable[[Combination, float], None]
 
 @dataclass(frozen=True)
 class Demo:
-    """The seven experiments on the services that the environment names."""
+    """The eleven experiments on the services that the environment names."""
 
     project: str
     sizes: Sizes
@@ -76,7 +76,7 @@ class Demo:
     on_progress: Progress
 
     def run(self, combination: Combination) -> Outcome:
-        """Run one of the seven and check what it wrote."""
+        """Run one of the eleven and check what it wrote."""
         self.on_progress(combination, 0.0)
         if combination.experiment.is_streaming:
             return self._stream(combination)

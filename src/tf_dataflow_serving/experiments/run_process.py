@@ -82,4 +82,5 @@ def _result(event: Mapping[str, Any]) -> RunResult:
         dead_letters=event["dead_letters"],
         batch_sizes=BatchSizes(**sizes) if sizes else None,
         failed_bundles=event["failed_bundles"],
+        throttled_seconds=event["throttled_seconds"],
     )

@@ -34,7 +34,7 @@ class PredictionEndpoint:
     timeout: float = 60.0
 
     def __post_init__(self) -> None:
-        _require_url(self.url)
+        require_url(self.url)
 
     @property
     def resource(self) -> str:
@@ -67,7 +67,7 @@ class VertexEndpoint:
     timeout: float = 60.0
 
     def __post_init__(self) -> None:
-        _require_url(self.url)
+        require_url(self.url)
         _require_location(self.location)
         if not _ENDPOINT_ID.fullmatch(self.endpoint):
             raise UserError(
@@ -115,7 +115,7 @@ class VertexModel:
     timeout: float = 60.0
 
     def __post_init__(self) -> None:
-        _require_url(self.url)
+        require_url(self.url)
         _require_location(self.location)
 
     @property
@@ -140,7 +140,8 @@ def vertex_url(location: str) -> str:
     return f"https://{location}-aiplatform.googleapis.com"
 
 
-def _require_url(url: str) -> None:
+def require_url(url: str) -> None:
+    """Raise UserError for what is no URL of a service."""
     if not url.startswith(("http://", "https://")):
         raise UserError(f"not the URL of a prediction service: {url!r}")
 

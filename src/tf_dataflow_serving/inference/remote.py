@@ -128,6 +128,6 @@ def _predictor(endpoint: Endpoint, policy: RetryPolicy, batch_size: int) -> Onli
 
 
 @functools.lru_cache(maxsize=16)
-def _gate(endpoint: Endpoint) -> Gate:
+def _gate(endpoint: Endpoint) -> Gate:  # noqa: ARG001 - what the cache goes by
     """Return the one gate of this process, whoever asks the endpoint and how."""
     return Gate(CONNECTIONS)

@@ -15,6 +15,8 @@ from typing import NamedTuple
 from tf_dataflow_serving.inference.failures import Throttled, Transient
 
 _DECREASE = 0.5
+# A service for two at a time is asked by three once in fifteen answers, not in three.
+_ROUNDS_FOR_ONE_MORE = 5
 _ANSWERS_FROM_NOTHING_TO_MOST = 20
 
 
@@ -32,8 +34,8 @@ class Gate:
 
     The number begins at `most`. A request that is throttled leaves half of those that were under
     way; the others of them that are throttled too change nothing more (RFC 5681, 3.1: the flight
-    size counts, once for each loss). Each answer adds one part in as many as may be under way.
-    Threads share it; `clock` and `wait` are in seconds.
+    size counts, once for each loss). A few rounds of as many answers as may be under way let one
+    more through. Threads share it; `clock` and `wait` are in seconds.
     """
 
     def __init__(
@@ -88,7 +90,8 @@ class Gate:
             raise NoTurn(f"the service asks for no request for {quiet:.3g} s", quiet)
         if now >= until:
             raise NoTurn(f"no turn among {self.limit} requests at a time")
-        self._wait(self._changed, quiet if quiet > 0 else until - now)
+        pause = quiet if quiet > 0 else until - now
+        self._wait(self._changed, min(pause, threading.TIMEOUT_MAX))
 
     def _throttled(self, decreases: int, retry_after: float) -> None:
         with self._changed:
@@ -99,7 +102,7 @@ class Gate:
 
     def _answered(self) -> None:
         with self._changed:
-            self._limit = min(self._most, self._limit + 1 / self._limit)
+            self._limit = min(self._most, self._limit + 1 / (_ROUNDS_FOR_ONE_MORE * self._limit))
 
     def _leave(self) -> None:
         with self._changed:

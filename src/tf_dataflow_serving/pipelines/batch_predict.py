@@ -6,7 +6,7 @@ The job runs between two pipelines: `build_prepare` writes the instances that it
 
 import json
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import apache_beam as beam
@@ -15,6 +15,8 @@ from apache_beam.io import ReadFromText, WriteToText
 from apache_beam.metrics import Metrics
 from apache_beam.pvalue import TaggedOutput
 
+from tf_dataflow_serving.inference.batch_job import JobResults
+from tf_dataflow_serving.inference.results import Estimate, Rejected
 from tf_dataflow_serving.model import KEY
 from tf_dataflow_serving.natality.instance import Instance
 from tf_dataflow_serving.options import ServingOptions
@@ -71,7 +73,9 @@ def build_prepare(pipeline: beam.Pipeline, options: ServingOptions) -> None:
     )
 
 
-def build_join(pipeline: beam.Pipeline, options: ServingOptions) -> None:
+def build_join(
+    pipeline: beam.Pipeline, options: ServingOptions, results: JobResults, results_directory: str
+) -> None:
     """Add the steps that join the job's predictions to the rows; a row without one is dead."""
     directory = output_directory(options)
     rows = (
@@ -81,8 +85,8 @@ def build_join(pipeline: beam.Pipeline, options: ServingOptions) -> None:
     )
     predictions = (
         pipeline
-        | "ReadPredictions" >> ReadFromText(f"{job_directory(directory)}/prediction.results-*")
-        | "ParsePrediction" >> beam.Map(_parse_prediction)
+        | "ReadPredictions" >> ReadFromText(results.pattern(results_directory))
+        | "ParsePrediction" >> beam.Map(results.parse)
     )
     joined = (
         {"rows": rows, "predictions": predictions}
@@ -108,11 +112,6 @@ def _parse_row(line: str) -> tuple[str, Row]:
     return parsed[KEY], parsed["row"]
 
 
-def _parse_prediction(line: str) -> tuple[str, float]:
-    parsed = json.loads(line)
-    return parsed[KEY], parsed["predictions"][0]
-
-
 class _Join(beam.DoFn):
     """Pairs each row with its one prediction."""
 
@@ -124,11 +123,16 @@ class _Join(beam.DoFn):
         self, group: tuple[str, Mapping[str, Iterable[Any]]]
     ) -> Iterable[tuple[Row, float] | TaggedLetter]:
         _, joined = group
-        predictions = list(joined["predictions"])
+        estimate = _only(list(joined["predictions"]))
         for row in joined["rows"]:
-            if len(predictions) == 1:
-                self._counter.inc()
-                yield row, predictions[0]
+            if isinstance(estimate, Rejected):
+                yield TaggedOutput(TAG, DeadLetter(row_source(row), estimate.reason))
             else:
-                reason = f"the prediction job returned {len(predictions)} results for it"
-                yield TaggedOutput(TAG, DeadLetter(row_source(row), reason))
+                self._counter.inc()
+                yield row, estimate
+
+
+def _only(estimates: Sequence[Estimate]) -> Estimate:
+    if len(estimates) == 1:
+        return estimates[0]
+    return Rejected(f"the prediction job returned {len(estimates)} results for it")

@@ -9,25 +9,31 @@ from apache_beam.options.pipeline_options import GoogleCloudOptions
 
 from tf_dataflow_serving.errors import UsageError
 from tf_dataflow_serving.flags import InferenceType
-from tf_dataflow_serving.inference.endpoint import PUBLIC_URL, PredictionEndpoint
-from tf_dataflow_serving.inference.remote import CmleModelHandler, estimate_cmle
+from tf_dataflow_serving.inference.endpoint import (
+    DEFAULT_LOCATION,
+    PUBLIC_URL,
+    Endpoint,
+    PredictionEndpoint,
+    VertexEndpoint,
+    VertexModel,
+    vertex_url,
+)
+from tf_dataflow_serving.inference.remote import OnlineModelHandler, estimate_online
 from tf_dataflow_serving.inference.retry import RetryPolicy
 from tf_dataflow_serving.natality.instance import SAMPLE
 from tf_dataflow_serving.options import ServingOptions
 
-_ASKED_ONCE = RetryPolicy(deadline=10)
+ASKED_ONCE = RetryPolicy(deadline=10)
+"""How long to go on before anything is read."""
 
 
 def model_handler(options: ServingOptions) -> ModelHandler:
     """Return the handler for the options' inference type."""
-    inference_type = InferenceType(options.inference_type)
-    if inference_type is InferenceType.LOCAL:
+    if InferenceType(options.inference_type) is InferenceType.LOCAL:
         from tf_dataflow_serving.inference.local import LocalModelHandler  # noqa: PLC0415
 
         return LocalModelHandler(options.model_dir, batch_size=options.batch_size)
-    if inference_type is InferenceType.CMLE:
-        return CmleModelHandler(prediction_endpoint(options), batch_size=options.batch_size)
-    raise UsageError(f"no model is called in a pipeline with --inference_type {inference_type}")
+    return OnlineModelHandler(online_endpoint(options), batch_size=options.batch_size)
 
 
 def require_model(options: ServingOptions) -> None:
@@ -42,7 +48,17 @@ def require_model(options: ServingOptions) -> None:
 
         estimate_local([SAMPLE], options.model_dir)
     else:
-        estimate_cmle([SAMPLE], prediction_endpoint(options), _ASKED_ONCE)
+        estimate_online([SAMPLE], online_endpoint(options), ASKED_ONCE)
+
+
+def online_endpoint(options: ServingOptions) -> Endpoint:
+    """Return the endpoint of the options' inference type; raises UsageError if it has none."""
+    inference_type = InferenceType(options.inference_type)
+    if inference_type is InferenceType.CMLE:
+        return prediction_endpoint(options)
+    if inference_type is InferenceType.VERTEX:
+        return vertex_endpoint(options)
+    raise UsageError(f"no model is called in a pipeline with --inference_type {inference_type}")
 
 
 def prediction_endpoint(
@@ -56,3 +72,27 @@ def prediction_endpoint(
         version=options.model_version,
         signature_name=signature_name,
     )
+
+
+def vertex_endpoint(options: ServingOptions) -> VertexEndpoint:
+    """Return the Vertex AI endpoint that the options name."""
+    project = options.view_as(GoogleCloudOptions).project
+    return VertexEndpoint.named(
+        options.endpoint, project, _location(options), options.prediction_url
+    )
+
+
+def vertex_model(options: ServingOptions) -> VertexModel:
+    """Return the model in Vertex AI's registry that the options name."""
+    location = _location(options)
+    return VertexModel(
+        url=options.prediction_url or vertex_url(location),
+        project=options.view_as(GoogleCloudOptions).project,
+        location=location,
+        model=options.model_name,
+        version=options.model_version,
+    )
+
+
+def _location(options: ServingOptions) -> str:
+    return options.view_as(GoogleCloudOptions).region or DEFAULT_LOCATION

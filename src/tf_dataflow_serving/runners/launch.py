@@ -18,7 +18,11 @@ from tf_dataflow_serving.options import ServingOptions
 from tf_dataflow_serving.pipelines import batch, batch_predict, dead_letter, stream
 from tf_dataflow_serving.runners import local
 from tf_dataflow_serving.runners.handlers import model_handler, require_model
-from tf_dataflow_serving.runners.prediction_job import run_prediction_job
+from tf_dataflow_serving.runners.prediction_job import (
+    job_results,
+    require_job_model,
+    run_prediction_job,
+)
 from tf_dataflow_serving.runners.result import Counts, RunResult, counts
 from tf_dataflow_serving.runners.stop_signals import StopSignals, stop_signals
 from tf_dataflow_serving.runners.streaming.installation import installed
@@ -63,7 +67,7 @@ def launch(options: PipelineOptions, on_running: Callable[[], None]) -> RunResul
     serving = options.view_as(ServingOptions)
     experiment = Experiment(serving.experiment_type)
     if options.view_as(StandardOptions).runner == local.NAME:
-        require_model(serving)
+        _REQUIRE_MODEL.get(experiment, require_model)(serving)
         # TensorFlow's objects are there for good: looking through them takes 0.1 s each time.
         gc.freeze()
     start = Usage.now()
@@ -78,6 +82,7 @@ def launch(options: PipelineOptions, on_running: Callable[[], None]) -> RunResul
         dead_letters=done.dead_letters,
         batch_sizes=done.batch_sizes,
         failed_bundles=done.failed_bundles,
+        throttled_seconds=done.throttled_seconds,
     )
 
 
@@ -92,8 +97,12 @@ def _run_batch_predict(options: PipelineOptions, _on_running: Callable[[], None]
     serving = options.view_as(ServingOptions)
     _replace_results(serving)
     prepared = _run_to_end(options, lambda p: batch_predict.build_prepare(p, serving))
-    run_prediction_job(serving)
-    joined = _run_to_end(options, lambda p: batch_predict.build_join(p, serving))
+    job = run_prediction_job(serving)
+    results = job_results(serving)
+    joined = _run_to_end(
+        options,
+        lambda p: batch_predict.build_join(p, serving, results, job.output_directory),
+    )
     return counts(prepared, joined)
 
 
@@ -111,6 +120,9 @@ _RUN = {
     Experiment.STREAM: _run_stream,
     Experiment.STREAM_MICRO_BATCHES: _run_micro_batches,
 }
+
+
+_REQUIRE_MODEL = {Experiment.BATCH_PREDICT: require_job_model}
 
 
 def _run_to_end(options: PipelineOptions, build: Callable[[beam.Pipeline], None]) -> PipelineResult:
@@ -187,6 +199,7 @@ def _replace_results(serving: ServingOptions) -> None:
         f"{directory}/{batch.OBJECT_NAME}-*.csv",
         f"{directory}/{dead_letter.OBJECT_NAME}-*.jsonl",
         f"{batch_predict.job_directory(directory)}/prediction.*",
+        f"{batch_predict.job_directory(directory)}/prediction-*/*",
         f"{directory}/prepared/*.jsonl",
     ]
     matches = FileSystems.match(patterns)

@@ -1,10 +1,12 @@
 """What one run did, as data."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from apache_beam.metrics.metric import MetricsFilter
 from apache_beam.runners.runner import PipelineResult
 
+from tf_dataflow_serving.inference import remote
 from tf_dataflow_serving.pipelines import dead_letter
 from tf_dataflow_serving.pipelines.estimate import ESTIMATES_COUNTER
 from tf_dataflow_serving.runners.streaming.pipeline_result import StreamingResult
@@ -31,13 +33,15 @@ class Counts:
     dead_letters: int
     batch_sizes: BatchSizes | None
     failed_bundles: int = 0
+    throttled_seconds: int = 0
 
 
 @dataclass(frozen=True)
 class RunResult:
     """One finished run. `cpu_seconds` are user and system time of the pipeline's process.
 
-    `failed_bundles` counts those that a stream on this machine had to try again.
+    `failed_bundles` counts those that a stream on this machine had to try again;
+    `throttled_seconds` are those that workers waited because the prediction service asked for it.
     """
 
     experiment: str
@@ -48,6 +52,7 @@ class RunResult:
     dead_letters: int
     batch_sizes: BatchSizes | None
     failed_bundles: int = 0
+    throttled_seconds: int = 0
 
     @property
     def rows(self) -> int:
@@ -58,18 +63,23 @@ class RunResult:
 def counts(*results: PipelineResult) -> Counts:
     """Add up the counters of the pipelines of a run."""
     return Counts(
-        estimates=sum(_counter(result, ESTIMATES_COUNTER) for result in results),
-        dead_letters=sum(_counter(result, dead_letter.COUNTER) for result in results),
+        estimates=_total(results, dead_letter.COUNTER_NAMESPACE, ESTIMATES_COUNTER),
+        dead_letters=_total(results, dead_letter.COUNTER_NAMESPACE, dead_letter.COUNTER),
         batch_sizes=next((sizes for sizes in map(_batch_sizes, results) if sizes), None),
         failed_bundles=sum(
             result.failed_bundles for result in results if isinstance(result, StreamingResult)
         ),
+        throttled_seconds=_total(results, remote.NAMESPACE, remote.THROTTLED_COUNTER),
     )
 
 
-def _counter(result: PipelineResult, name: str) -> int:
-    selected = MetricsFilter().with_namespace(dead_letter.COUNTER_NAMESPACE).with_name(name)
-    return sum(counter.result for counter in result.metrics().query(selected)["counters"])
+def _total(results: Iterable[PipelineResult], namespace: str, name: str) -> int:
+    selected = MetricsFilter().with_namespace(namespace).with_name(name)
+    return sum(
+        counter.result
+        for result in results
+        for counter in result.metrics().query(selected)["counters"]
+    )
 
 
 def _batch_sizes(result: PipelineResult) -> BatchSizes | None:

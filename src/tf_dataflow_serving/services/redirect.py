@@ -1,13 +1,15 @@
 """Points Google's clients, those inside Beam too, at emulators that environment variables name.
 
 google-cloud-bigquery, -storage and -pubsub honour such variables themselves. Beam's own BigQuery
-client and the clients of the BigQuery Storage API do not; `install` makes them:
+client, the clients of the BigQuery Storage API and those of Vertex AI do not; `install` makes them:
 
 - BIGQUERY_EMULATOR_HOST, http://host:port: Beam's apitools client
 - BIGQUERY_STORAGE_EMULATOR_HOST, host:port: the Storage Read and Write APIs, over plain gRPC
+- PREDICTION_EMULATOR_HOST, http://host:port: google-cloud-aiplatform, over REST
 
 The variables are read when a client is made; where one is unset, its clients are as they were.
-Written for apache-beam 2.77, google-cloud-bigquery-storage 2.x and google-auth 2.62.
+Written for apache-beam 2.77, google-cloud-bigquery-storage 2.x, google-cloud-aiplatform 1.165 and
+google-auth 2.62.
 """
 
 from __future__ import annotations
@@ -120,6 +122,17 @@ def _is_no_boundary_remark(record: LogRecord) -> bool:
     return not (emulated and "Regional Access Boundary" in record.getMessage())
 
 
+def _patch_aiplatform(name: str) -> Patch:
+    def patch(module: ModuleType) -> None:
+        # Imported by who uses Vertex AI, not by every Python that starts.
+        from tf_dataflow_serving.services import redirect_aiplatform  # noqa: PLC0415
+
+        getattr(redirect_aiplatform, name)(module)
+
+    return patch
+
+
+_AIPLATFORM = "google.cloud.aiplatform"
 _STORAGE_SERVICES = "google.cloud.bigquery_storage_v1.services"
 _PATCHES: Mapping[str, Patch] = {
     "google.oauth2.service_account": _silence_boundary_lookup,
@@ -136,6 +149,9 @@ _PATCHES: Mapping[str, Patch] = {
     f"{_STORAGE_SERVICES}.big_query_write.transports.grpc_asyncio": _redirect_channels(
         "BigQueryWriteGrpcAsyncIOTransport", _plain_asyncio_channel
     ),
+    f"{_AIPLATFORM}.initializer": _patch_aiplatform("redirect_clients"),
+    f"{_AIPLATFORM}.models": _patch_aiplatform("redirect_raw_predictions"),
+    f"{_AIPLATFORM}.utils.resource_manager_utils": _patch_aiplatform("skip_project_lookups"),
 }
 
 

@@ -95,7 +95,7 @@ def test_each_step_is_told(stack_environment: Mapping[str, str], model_name: str
         (["--model_dir=.", "--staging_location=there"], 2, "--staging_location there"),
         (["--model_dir=gs://b/m", "--protocol=vertex", "--endpoint=A_B"], 1, "A_B"),
         (["--model_dir=gs://b/m", "--services=gcp", "--project=p"], 2, "--protocol vertex"),
-        (["--model_dir=gs://b/m", "--prediction_url=ftp://h"], 2, "ftp://h"),
+        (["--model_dir=gs://b/m", "--prediction_url=ftp://h"], 1, "ftp://h"),
     ],
 )
 def test_a_mistake_is_one_line(

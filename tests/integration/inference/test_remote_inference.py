@@ -9,7 +9,7 @@ from apache_beam.testing.util import assert_that
 from tf_dataflow_serving.inference.endpoint import PredictionEndpoint
 from tf_dataflow_serving.inference.errors import PredictionRejected, PredictionUnavailable
 from tf_dataflow_serving.inference.online import OnlinePredictor
-from tf_dataflow_serving.inference.remote import CmleModelHandler, estimate_cmle
+from tf_dataflow_serving.inference.remote import OnlineModelHandler, estimate_cmle
 from tf_dataflow_serving.inference.results import NOT_FINITE, Rejected
 from tf_dataflow_serving.inference.retry import RetryPolicy
 
@@ -78,7 +78,7 @@ def test_a_service_that_is_away_is_unavailable(instances):
 
 def test_runs_in_a_pipeline_with_keys_of_any_kind(endpoint, instances, signature):
     keyed = [({"row": index}, instance) for index, instance in enumerate(instances)]
-    handler = CmleModelHandler(endpoint, batch_size=7)
+    handler = OnlineModelHandler(endpoint, batch_size=7)
     expected = signature.predict(instances)
 
     def check(actual):
@@ -105,7 +105,7 @@ def test_runs_in_a_pipeline_on_batches_that_are_made_already(endpoint, instances
         results = (
             pipeline
             | beam.Create(batches)
-            | RunInference(KeyedModelHandler(CmleModelHandler(endpoint)).with_no_batching())
+            | RunInference(KeyedModelHandler(OnlineModelHandler(endpoint)).with_no_batching())
             | beam.MapTuple(lambda key, result: (key, result.inference))
         )
         assert_that(results, check)
@@ -123,14 +123,14 @@ def test_a_pipeline_keeps_the_good_ones_of_a_bad_batch(endpoint, instances):
         results = (
             pipeline
             | beam.Create(batch)
-            | RunInference(KeyedModelHandler(CmleModelHandler(endpoint)))
+            | RunInference(KeyedModelHandler(OnlineModelHandler(endpoint)))
             | beam.MapTuple(lambda key, result: (key, result.inference))
         )
         assert_that(results, check)
 
 
 def test_a_handler_gives_the_same_results_after_pickling(endpoint, instances):
-    handler = CmleModelHandler(endpoint, batch_size=3)
+    handler = OnlineModelHandler(endpoint, batch_size=3)
     copy = pickle.loads(pickle.dumps(handler))  # noqa: S301 - its own
     assert copy.batch_elements_kwargs() == {"min_batch_size": 3, "max_batch_size": 3}
     first = handler.run_inference(instances, handler.load_model())

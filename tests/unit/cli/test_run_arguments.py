@@ -88,16 +88,46 @@ def test_the_batch_size_follows_the_experiment(words: list[str], batch_size: int
     [
         (["--experiment_type=stream"], "needs --input_subscription or --input_topic"),
         (["--experiment_type=batch-predict"], "needs --output gs://"),
-        (["--experiment_type=batch", "--inference_type=NA"], "NA is for batch-predict"),
+        (["--experiment_type=batch", "--inference_type=NA"], "local, cmle, vertex; not NA"),
         (
             ["--experiment_type=batch-predict", "--inference_type=local", "--output=gs://b/o"],
-            "its --inference_type is NA",
+            "NA, vertex; not local",
         ),
     ],
 )
 def test_contradictions_are_refused(words: list[str], reason: str) -> None:
     with pytest.raises(UsageError, match=reason):
         arguments(*words)
+
+
+@pytest.mark.parametrize("experiment", Experiment)
+def test_each_experiment_has_its_inference_types(experiment: Experiment) -> None:
+    words = [f"--experiment_type={experiment}", "--input_topic=t", "--output=gs://b/o"]
+    assert arguments(*words).values["inference_type"] == experiment.inference_types[0]
+    for inference_type in experiment.inference_types:
+        chosen = arguments(*words, f"--inference_type={inference_type}")
+        assert chosen.title == f"{experiment} {inference_type}"
+
+
+GCP = ("--services=gcp", "--output=gs://b/o")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["--inference_type=cmle"], ["--experiment_type=batch-predict"]],
+    ids=["cmle", "NA"],
+)
+def test_google_cloud_has_no_cloud_ml_engine(words: list[str]) -> None:
+    with pytest.raises(UsageError, match="use --inference_type vertex"):
+        arguments(*GCP, *words, project="p")
+    elsewhere = arguments(*GCP, *words, "--prediction_url=https://h", project="p")
+    assert elsewhere.values["prediction_url"] == "https://h"
+
+
+@pytest.mark.parametrize("experiment", ["batch", "batch-predict"])
+def test_google_cloud_has_vertex(experiment: str) -> None:
+    words = [f"--experiment_type={experiment}", "--inference_type=vertex"]
+    assert arguments(*GCP, *words, project="p").values["prediction_url"] is None
 
 
 def test_dataflow_means_google_cloud() -> None:

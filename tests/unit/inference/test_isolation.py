@@ -1,9 +1,11 @@
 import math
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tf_dataflow_serving.inference.errors import EndpointRefused, PredictionRejected
+from tf_dataflow_serving.inference.failures import TooSlow
 from tf_dataflow_serving.inference.isolation import isolate
 from tf_dataflow_serving.inference.results import Rejected
 
@@ -59,3 +61,25 @@ def test_an_endpoint_that_refuses_everything_is_asked_once():
 
     assert isolate([1, 2, 3], refuse) == [Rejected("no such model")] * 3
     assert len(calls) == 1
+
+
+@given(st.lists(st.integers(), max_size=200), st.integers(1, 200))
+def test_what_is_too_slow_is_asked_for_in_halves(items, most):
+    sizes = []
+
+    def predict(part):
+        sizes.append(len(part))
+        if len(part) > most:
+            raise TooSlow("too many")
+        return [float(item) for item in part]
+
+    assert isolate(items, predict) == [float(item) for item in items]
+    assert sum(size for size in sizes if size <= most) == len(items)
+
+
+def test_one_item_that_is_too_slow_is_not_divided():
+    def be_slow(_items):
+        raise TooSlow("asleep")
+
+    with pytest.raises(TooSlow):
+        isolate([1, 2], be_slow)

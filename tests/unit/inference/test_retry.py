@@ -3,7 +3,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tf_dataflow_serving.inference.errors import PredictionRejected, PredictionUnavailable
-from tf_dataflow_serving.inference.retry import Retrier, RetryPolicy, Transient
+from tf_dataflow_serving.inference.failures import Throttled, TooSlow, Transient
+from tf_dataflow_serving.inference.retry import Retrier, RetryPolicy
+from tf_dataflow_serving.inference.throttling import Gate
 
 policies = st.builds(
     lambda initial, factor, deadline: RetryPolicy(initial, initial * factor, deadline),
@@ -27,22 +29,32 @@ class FakeTime:
 
     def retrier(self, policy: RetryPolicy) -> Retrier:
         return Retrier(
-            policy, lambda: self.now, self.sleep, lambda low, high: low + self.jitter * (high - low)
+            policy,
+            Gate(8, self.clock, lambda _, seconds: self.sleep(seconds)),
+            self.clock,
+            self.sleep,
+            lambda low, high: low + self.jitter * (high - low),
         )
+
+    def clock(self) -> float:
+        return self.now
 
 
 class Failing:
     """Fails a number of times before it answers."""
 
-    def __init__(self, failures: int, retry_after: float = 0.0) -> None:
+    def __init__(
+        self, failures: int, retry_after: float = 0.0, kind: type[Transient] = Transient
+    ) -> None:
         self.failures = failures
         self.retry_after = retry_after
+        self.kind = kind
         self.calls = 0
 
     def __call__(self) -> str:
         self.calls += 1
         if self.calls <= self.failures:
-            raise Transient("busy", self.retry_after)
+            raise self.kind("busy", self.retry_after)
         return "answer"
 
 
@@ -89,6 +101,57 @@ def test_a_permanent_error_passes_at_once():
     with pytest.raises(PredictionRejected):
         time.retrier(RetryPolicy()).call(reject)
     assert time.slept == []
+
+
+def test_a_final_failure_passes_at_once():
+    time = FakeTime()
+    function = Failing(1, kind=TooSlow)
+    with pytest.raises(TooSlow):
+        time.retrier(RetryPolicy()).call(function, final=(TooSlow,))
+    assert (function.calls, time.slept) == (1, [])
+
+
+def test_a_final_failure_after_the_deadline_is_unavailable():
+    time = FakeTime()
+    retrier = time.retrier(RetryPolicy(deadline=10))
+    patience = retrier.patience()
+    time.sleep(11)
+    with pytest.raises(PredictionUnavailable, match="within 10 s"):
+        retrier.call(Failing(1, kind=TooSlow), patience, final=(TooSlow,))
+
+
+def test_each_answer_begins_the_deadline_anew():
+    time = FakeTime()
+    retrier = time.retrier(RetryPolicy(initial=8, maximum=8, deadline=10))
+    patience = retrier.patience()
+    for _ in range(3):
+        assert retrier.call(Failing(1), patience) == "answer"
+    assert time.slept == [8, 8, 8]
+
+
+def test_only_waits_that_the_service_asks_for_count_as_throttled():
+    time = FakeTime()
+    retrier = time.retrier(RetryPolicy(initial=1, maximum=1))
+    patience = retrier.patience()
+    retrier.call(Failing(2), patience)
+    assert patience.throttled == 0
+    retrier.call(Failing(2, retry_after=3, kind=Throttled), patience)
+    assert patience.throttled == 6
+
+
+def test_the_quiet_that_one_caller_was_asked_for_binds_the_others():
+    time = FakeTime()
+    retrier = time.retrier(RetryPolicy(deadline=10))
+    with pytest.raises(PredictionUnavailable):
+        retrier.call(Failing(1, retry_after=60, kind=Throttled))
+    begin, function = time.now, Failing(0)
+    with pytest.raises(PredictionUnavailable, match="asks for no request for 60 s"):
+        retrier.call(function)
+    assert (function.calls, time.now) == (0, begin)
+    time.sleep(55)
+    patience = retrier.patience()
+    assert retrier.call(function, patience) == "answer"
+    assert (patience.throttled, time.now) == (5, begin + 60)
 
 
 @given(policies, st.floats(0, 1), st.floats(0, 20))

@@ -1,14 +1,21 @@
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
-import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tf_dataflow_serving.inference.errors import EndpointRefused, PredictionRejected
-from tf_dataflow_serving.inference.retry import Transient
-from tf_dataflow_serving.inference.transport import _checked, _reason, _retry_after
+from tf_dataflow_serving.inference.failures import Throttled, TooSlow, Transient
+from tf_dataflow_serving.inference.transport import (
+    Answer,
+    Conflict,
+    MissingResource,
+    RequestTooLarge,
+    _checked,
+    _reason,
+    _retry_after,
+)
 
 NOW = datetime(2020, 1, 2, 3, 4, 5, tzinfo=UTC)
 
@@ -35,23 +42,67 @@ def test_any_retry_after_is_no_less_than_nothing(value):
     assert _retry_after({"Retry-After": value}, NOW) >= 0
 
 
-@pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
-def test_what_may_pass_is_transient(status):
-    with pytest.raises(Transient):
-        _checked(httpx.Response(status))
+def answer(status: int, content: bytes = b"", **headers: str) -> Answer:
+    return Answer(status, headers, content)
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (408, Transient),
+        (429, Throttled),
+        (500, Transient),
+        (502, Transient),
+        (503, Throttled),
+        (504, TooSlow),
+    ],
+)
+def test_what_may_pass_is_transient(status, kind):
+    with pytest.raises(Transient) as failure:
+        _checked(answer(status))
+    assert type(failure.value) is kind
 
 
 @pytest.mark.parametrize("status", [400, 413, 422])
 def test_what_may_be_the_instances_fault_is_rejected(status):
     with pytest.raises(PredictionRejected) as rejected:
-        _checked(httpx.Response(status))
+        _checked(answer(status))
     assert not isinstance(rejected.value, EndpointRefused)
 
 
-@pytest.mark.parametrize("status", [204, 301, 401, 403, 404, 405, 409, 501])
+def test_a_request_that_is_too_large_says_so():
+    with pytest.raises(RequestTooLarge):
+        _checked(answer(413))
+
+
+def test_a_failed_precondition_is_the_endpoints():
+    content = b'{"error": {"code": 400, "message": "idle", "status": "FAILED_PRECONDITION"}}'
+    with pytest.raises(EndpointRefused, match="HTTP 400: idle"):
+        _checked(answer(400, content))
+
+
+@pytest.mark.parametrize(("status", "kind"), [(404, MissingResource), (409, Conflict)])
+def test_what_is_missing_or_there_already_is_told_apart(status, kind):
+    with pytest.raises(kind):
+        _checked(answer(status))
+
+
+@pytest.mark.parametrize("content", [b"", b"<html>", b'{"predictions": ['])
+def test_what_is_no_json_may_pass(content):
+    with pytest.raises(Transient, match="not JSON"):
+        _checked(answer(200, content))
+
+
+@pytest.mark.parametrize("content", [b"[]", b"1", b"null"])
+def test_json_that_is_no_object_refuses_the_endpoint(content):
+    with pytest.raises(EndpointRefused, match="not a JSON object"):
+        _checked(answer(200, content))
+
+
+@pytest.mark.parametrize("status", [204, 301, 401, 403, 404, 405, 409, 501, 599])
 def test_anything_else_refuses_the_endpoint(status):
     with pytest.raises(EndpointRefused, match=f"HTTP {status}"):
-        _checked(httpx.Response(status))
+        _checked(answer(status))
 
 
 @pytest.mark.parametrize(
@@ -66,4 +117,4 @@ def test_anything_else_refuses_the_endpoint(status):
     ],
 )
 def test_the_reason_is_the_services_own(body, reason):
-    assert _reason(httpx.Response(404, content=body)) == reason
+    assert _reason(answer(404, body)) == reason

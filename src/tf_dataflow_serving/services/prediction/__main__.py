@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tf_dataflow_serving.services import child
 from tf_dataflow_serving.services.listening import Listening, Port, add_host_argument
+from tf_dataflow_serving.services.prediction.faults.text import plan_argument
 from tf_dataflow_serving.services.prediction.server import serve
 from tf_dataflow_serving.services.prediction.service import Deployment
 
@@ -14,7 +15,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Serve until the parent ends or a signal comes."""
     options = _parser().parse_args(arguments)
     listening = Listening(options.host, {Port.PREDICTION: options.port})
-    child.run(serve(listening, options.storage_url, options.deploy, options.data_dir))
+    child.run(
+        serve(listening, options.storage_url, options.deploy, options.data_dir, options.faults)
+    )
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -35,6 +38,13 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         metavar="DIR",
         help="where models and jobs are kept (default: nowhere)",
+    )
+    parser.add_argument(
+        "--faults",
+        type=plan_argument,
+        metavar="PLAN",
+        help="what goes wrong with online predictions from the start, as NAME=VALUE, several "
+        "with commas: errors=429:0.5+503:0.1,latency=normal:50:10,seed=7 (default: nothing)",
     )
     return parser
 

@@ -1,11 +1,12 @@
 """The service's edge: one application for all protocols, and the status codes of its errors."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
+from starlette.routing import Route
 
 from tf_dataflow_serving.services.prediction.cmle import routes as cmle
 from tf_dataflow_serving.services.prediction.errors import (
@@ -19,6 +20,8 @@ from tf_dataflow_serving.services.prediction.errors import (
 )
 from tf_dataflow_serving.services.prediction.http_json import error_response
 from tf_dataflow_serving.services.prediction.service import PredictionService
+from tf_dataflow_serving.services.prediction.tfserving import routes as tfserving
+from tf_dataflow_serving.services.prediction.vertex import routes as vertex
 
 _STATUS: Mapping[type[ResourceError], tuple[int, str]] = {
     InvalidArgument: (400, "INVALID_ARGUMENT"),
@@ -28,10 +31,15 @@ _STATUS: Mapping[type[ResourceError], tuple[int, str]] = {
 }
 
 
-def create_app(service: PredictionService) -> Starlette:
-    """Return the application that serves Cloud ML Engine v1."""
+def create_app(service: PredictionService, control: Sequence[Route] = ()) -> Starlette:
+    """Return the application that serves all protocols, and `control`."""
     return Starlette(
-        routes=cmle.routes(service),
+        routes=[
+            *cmle.routes(service),
+            *vertex.mounts(service),
+            tfserving.mount(service),
+            *control,
+        ],
         exception_handlers={
             ResourceError: _resource_error,
             MalformedRequest: _bad_request,
@@ -60,7 +68,7 @@ async def _bad_request(_: Request, error: Exception) -> Response:
 
 async def _no_such_method(request: Request, _: Exception) -> Response:
     return error_response(
-        404, "NOT_FOUND", f"There is no method {request.method} {request.url.path}."
+        404, "NOT_FOUND", f"There is no method {request.method} {request.scope['path']}."
     )
 
 

@@ -32,6 +32,14 @@ class Artifacts:
         """Load a copy; raises ModelUnusable."""
         return SavedModel.load(self.root / name)
 
+    def load_from(self, uri: str) -> SavedModel:
+        """Load what is below a gs:// URI; raises StorageFailed, ModelUnusable."""
+        name = self.fetch(uri)
+        try:
+            return self.load(name)
+        finally:
+            self.discard(name)
+
     def discard(self, name: str) -> None:
         """Delete a copy, if it is there; a model that is loaded goes on without it."""
         shutil.rmtree(self.root / name, ignore_errors=True)

@@ -34,11 +34,12 @@ class MalformedRequest(Exception):
 
 
 class PayloadTooLarge(Exception):
-    """The body is longer than the service accepts; `limit` is in bytes."""
+    """The body is longer than the service accepts; `limit` and `size` are in bytes."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, size: int) -> None:
         super().__init__(f"Request payload size exceeds the limit: {limit} bytes.")
         self.limit = limit
+        self.size = size
 
 
 class PredictionFailed(Exception):
@@ -53,5 +54,9 @@ class StorageFailed(Exception):
     """Objects on gs:// could not be listed, read or written."""
 
 
-class JobCancelled(Exception):
-    """The job was asked to stop."""
+class StorageUnavailable(StorageFailed):
+    """The storage service is away; what was asked of it may be possible later."""
+
+
+class JobStopped(Exception):
+    """The job was asked to stop, by its user or for the end of the service."""

@@ -8,6 +8,7 @@ from tf_dataflow_serving.services.prediction.errors import InvalidArgument
 
 _CAPITAL = re.compile(r"(?=[A-Z])")
 _INT64 = re.compile(r"-?[0-9]{1,18}", re.ASCII)
+_HUNDRED = 100
 
 
 class Fields:
@@ -27,7 +28,8 @@ class Fields:
 
     def refuse(self, name: str, reason: str) -> InvalidArgument:
         """Return the error that says what is wrong with a field."""
-        return InvalidArgument(f"{self._path}.{_CAPITAL.sub('_', name).lower()}", reason)
+        path = f"{self._path}.{_CAPITAL.sub('_', name).lower()}"
+        return InvalidArgument(path.removeprefix("."), reason)
 
     def text(self, name: str) -> str:
         """Return a string that has to be there."""
@@ -64,6 +66,32 @@ class Fields:
             raise self.refuse(name, "A whole number above 0 is expected.")
         return int(text)
 
+    def texts_by_name(self, name: str) -> dict[str, str]:
+        """Return a map of strings, such as labels, empty if it is not there."""
+        value = self._values.get(name)
+        if value is None:
+            return {}
+        if not isinstance(value, dict) or not all(isinstance(text, str) for text in value.values()):
+            raise self.refuse(name, "A map of strings is expected.")
+        return value
+
+    def percentages(self, name: str) -> dict[str, int]:
+        """Return a map of whole numbers from 0 to 100, empty if it is not there."""
+        value = self._values.get(name)
+        if value is None:
+            return {}
+        if not isinstance(value, dict) or not all(map(_is_percentage, value.values())):
+            raise self.refuse(name, "A map of whole numbers from 0 to 100 is expected.")
+        return {key: int(number) for key, number in value.items()}
+
+    def attributes(self, kinds: Mapping[str, type]) -> dict[str, object]:
+        """Return those of the named fields that are there, each of the kind that it has to be."""
+        found = {name: self._values[name] for name in kinds if self.has(name)}
+        for name, value in found.items():
+            if not isinstance(value, kinds[name]):
+                raise self.refuse(name, "The value is not of the kind that this field has.")
+        return found
+
     def section(self, name: str) -> Self:
         """Return the fields of an object that has to be there."""
         value = self._values.get(name)
@@ -71,3 +99,9 @@ class Fields:
             raise self.refuse(name, "This field is required, and an object.")
         path = _CAPITAL.sub("_", name).lower()
         return type(self)(value, path)
+
+
+def _is_percentage(value: object) -> bool:
+    """Whether it is one; an int32 may be a string in Google's JSON."""
+    text = str(value) if isinstance(value, (int, str)) else ""
+    return bool(_INT64.fullmatch(text)) and 0 <= int(text) <= _HUNDRED

@@ -48,7 +48,7 @@ async def read_body(request: Request) -> bytes:
         if size <= MAX_BODY_BYTES:
             chunks.append(chunk)
     if size > MAX_BODY_BYTES:
-        raise PayloadTooLarge(MAX_BODY_BYTES)
+        raise PayloadTooLarge(MAX_BODY_BYTES, size)
     return b"".join(chunks)
 
 

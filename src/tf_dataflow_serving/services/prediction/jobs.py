@@ -1,49 +1,18 @@
-"""Batch prediction jobs: their states, and how one comes through them."""
+"""Batch prediction jobs: what users ask for, and how far it has come; free of any protocol."""
 
-import asyncio
-import logging
-import re
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Executor
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import TypeVar
 
-from tf_dataflow_serving.services.prediction.batch import (
-    BatchPrediction,
-    Shard,
-    Tally,
-    shards,
-    write_error_counts,
-)
-from tf_dataflow_serving.services.prediction.errors import (
-    AlreadyExists,
-    FailedPrecondition,
-    InvalidArgument,
-    JobCancelled,
-    ModelUnusable,
-    NotFound,
-    PredictionFailed,
-    ResourceError,
-    StorageFailed,
-)
-from tf_dataflow_serving.services.prediction.objects import ObjectStore
-from tf_dataflow_serving.services.prediction.saved_model import SavedModel
-
-T = TypeVar("T")
-Clock = Callable[[], datetime]
-ModelSource = Callable[[], SavedModel]
-_JOB_ID = re.compile(r"[a-zA-Z]\w{0,127}", re.ASCII)
-_FAILURES = (ResourceError, StorageFailed, ModelUnusable, PredictionFailed)
-_log = logging.getLogger(__name__)
+from tf_dataflow_serving.services.prediction.line_forms import LineForm
+from tf_dataflow_serving.services.prediction.pieces import Piece
+from tf_dataflow_serving.services.prediction.tallies import Tally
 
 
 class JobState(StrEnum):
-    """The life of a job, as in GoogleCloudMlV1__Job.state."""
+    """The life of a job; protocols have their own names for it."""
 
     QUEUED = "QUEUED"
     PREPARING = "PREPARING"
@@ -57,176 +26,126 @@ class JobState(StrEnum):
 _FINAL = frozenset({JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED})
 
 
+class ModelOrigin(StrEnum):
+    """Where a job's model is found again, after a restart of the service too."""
+
+    STORAGE = "storage"
+    """path: (gs:// URI,)"""
+    CLOUD_ML_ENGINE = "cloud_ml_engine"
+    """path: (project, model, version)"""
+    VERTEX_AI = "vertex_ai"
+    """path: (project, location, model, version)"""
+
+
+@dataclass(frozen=True)
+class ModelReference:
+    """Names one model for as long as the job lives: a version, never "the default one"."""
+
+    origin: ModelOrigin
+    path: tuple[str, ...]
+
+
 @dataclass(frozen=True)
 class JobDefinition:
     """What the user asks for.
 
-    `given` is the request as it came, which the resource shows again. `model` loads, or has at
-    hand, what is to predict.
+    `name` is the full resource name, such as projects/P/jobs/J. `given` is the request as it
+    came, which the resource shows again. `inputs` are gs:// URIs with wildcards; the results are
+    objects below `output_directory`, a gs:// URI too.
     """
 
-    job_id: str
+    name: str
     given: Mapping[str, object]
-    input_paths: Sequence[str]
-    output_path: str
-    model: ModelSource
+    inputs: Sequence[str]
+    output_directory: str
+    model: ModelReference
     signature_name: str | None
     max_workers: int
     batch_size: int
+    lines: LineForm
+
+    @property
+    def collection(self) -> str:
+        """The name without the job's own id: projects/P/jobs."""
+        return self.name.rpartition("/")[0]
+
+    @property
+    def job_id(self) -> str:
+        """The last part of the name."""
+        return self.name.rpartition("/")[2]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Pieces that a worker has finished, the bytes that it wrote for them, and its tally."""
+
+    pieces: int = 0
+    written: int = 0
+    tally: Tally = field(default_factory=Tally)
+
+
+@dataclass
+class Worker:
+    """A part of a job: some pieces, one behind the other, into a file of results."""
+
+    pieces: Sequence[Piece]
+    progress: Progress = field(default_factory=Progress)
+    under_way: Tally = field(default_factory=Tally)
+
+    @property
+    def next_piece(self) -> Piece | None:
+        """The piece to predict, None when all are."""
+        done = self.progress.pieces
+        return self.pieces[done] if done < len(self.pieces) else None
+
+    @property
+    def tally(self) -> Tally:
+        """What it has done, that for the piece under way with it."""
+        return Tally.sum([self.progress.tally, self.under_way])
+
+    def finish_piece(self, written: int) -> None:
+        """Go on to the next piece; the file of results has so many bytes."""
+        self.progress = Progress(self.progress.pieces + 1, written, self.tally)
+        self.under_way = Tally()
 
 
 @dataclass
 class Job:
-    """A job and how far it has come."""
+    """A job and how far it has come. `workspace` names its directory, `publishing` tells that
+    objects of it may be there; `settled` is the tally of one that has ended.
+    """
 
     definition: JobDefinition
     created: datetime
+    workspace: str
     state: JobState = JobState.QUEUED
     started: datetime | None = None
     ended: datetime | None = None
     error_message: str = ""
-    tally: Tally = field(default_factory=Tally)
+    publishing: bool = False
+    workers: Sequence[Worker] = ()
+    settled: Tally = field(default_factory=Tally)
     stop: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def name(self) -> str:
+        """The full resource name."""
+        return self.definition.name
 
     @property
     def finished(self) -> bool:
         """Whether the state is one that a job stays in."""
         return self.state in _FINAL
 
-    def advance(self, state: JobState) -> None:
-        """Enter a state on the way; raises JobCancelled if the job is not to go on."""
-        if self.stop.is_set():
-            raise JobCancelled
+    @property
+    def tally(self) -> Tally:
+        """Predictions, bad lines and node hours so far."""
+        return Tally.sum([self.settled, *(worker.tally for worker in self.workers)])
+
+    def end(self, state: JobState, moment: datetime, reason: str = "") -> None:
+        """Enter a state that the job stays in; what it has done is final."""
+        self.settled = self.tally
+        self.workers = ()
         self.state = state
-
-
-class BatchJobs:
-    """All jobs since the start of the service; `concurrent` of them run at a time.
-
-    Their state changes on the event loop only; `executor` has the threads that work.
-    """
-
-    def __init__(
-        self, store: ObjectStore, executor: Executor, clock: Clock, concurrent: int
-    ) -> None:
-        self._store = store
-        self._executor = executor
-        self._clock = clock
-        self._turn = asyncio.Semaphore(concurrent)
-        self._jobs: dict[tuple[str, str], Job] = {}
-        self._running: set[asyncio.Task[None]] = set()
-
-    def submit(self, project: str, definition: JobDefinition) -> Job:
-        """Queue a job; raises InvalidArgument, AlreadyExists."""
-        _check(definition)
-        if (project, definition.job_id) in self._jobs:
-            raise AlreadyExists("job.job_id", "A job with this id already exists.")
-        job = Job(definition, self._clock())
-        self._jobs[project, definition.job_id] = job
-        task = asyncio.create_task(self._run(job))
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
-        return job
-
-    def get(self, project: str, job_id: str) -> Job:
-        """Return a job; raises NotFound."""
-        try:
-            return self._jobs[project, job_id]
-        except KeyError:
-            raise NotFound("name", f'The job "{job_id}" was not found.') from None
-
-    def jobs(self, project: str) -> list[Job]:
-        """Return the jobs of a project, the latest first."""
-        found = [job for (owner, _), job in self._jobs.items() if owner == project]
-        return found[::-1]
-
-    def cancel(self, project: str, job_id: str) -> None:
-        """Ask a job to stop; it is CANCELLED once its workers have noticed.
-
-        Raises NotFound, or FailedPrecondition for a job that has ended.
-        """
-        job = self.get(project, job_id)
-        if job.finished:
-            raise FailedPrecondition("name", f'The job "{job_id}" has ended: {job.state}.')
-        job.stop.set()
-        if job.state is JobState.QUEUED:
-            self._end(job, JobState.CANCELLED)
-        else:
-            job.state = JobState.CANCELLING
-
-    async def close(self) -> None:
-        """Stop all jobs and wait until their workers have."""
-        for job in self._jobs.values():
-            job.stop.set()
-        await asyncio.gather(*self._running)
-
-    async def _run(self, job: Job) -> None:
-        try:
-            async with self._turn:
-                await self._execute(job)
-            self._end(job, JobState.SUCCEEDED)
-        except JobCancelled:
-            self._end(job, JobState.CANCELLED)
-        except _FAILURES as error:
-            self._end(job, JobState.FAILED, str(error))
-        except Exception:
-            _log.exception("job %s", job.definition.job_id)
-            self._end(job, JobState.FAILED, "Internal error encountered.")
-
-    def _end(self, job: Job, state: JobState, reason: str = "") -> None:
-        job.state = state
-        job.error_message = reason
-        job.ended = job.ended or self._clock()
-
-    async def _execute(self, job: Job) -> None:
-        job.advance(JobState.PREPARING)
-        with TemporaryDirectory(prefix="batch-prediction-") as directory:
-            work, parts = await self._in_thread(self._prepare, job, Path(directory))
-            job.advance(JobState.RUNNING)
-            job.started = self._clock()
-            await self._predict(work, parts)
-            job.advance(JobState.RUNNING)
-            await self._in_thread(self._publish, job, parts, Path(directory))
-
-    def _prepare(self, job: Job, directory: Path) -> tuple[BatchPrediction, Sequence[Shard]]:
-        definition = job.definition
-        inputs = sorted({uri for path in definition.input_paths for uri in self._matching(path)})
-        signature = definition.model().signature(definition.signature_name)
-        work = BatchPrediction(self._store, signature, definition.batch_size, job.stop, job.tally)
-        return work, shards(inputs, definition.max_workers, directory)
-
-    def _matching(self, pattern: str) -> Sequence[str]:
-        found = self._store.matching(pattern)
-        if not found:
-            raise FailedPrecondition(
-                "prediction_input.input_paths", f"{pattern} doesn't contain any input files."
-            )
-        return found
-
-    async def _predict(self, work: BatchPrediction, parts: Sequence[Shard]) -> None:
-        """Let every shard come to its end; one that fails makes the others stop."""
-        results = await asyncio.gather(
-            *(self._in_thread(work.predict, part) for part in parts), return_exceptions=True
-        )
-        failures = [result for result in results if isinstance(result, BaseException)]
-        for failure in sorted(failures, key=lambda error: isinstance(error, JobCancelled)):
-            raise failure
-
-    def _publish(self, job: Job, parts: Sequence[Shard], directory: Path) -> None:
-        """Write all objects, now that there is nothing left that could fail in the middle."""
-        errors = write_error_counts(job.tally.errors, directory)
-        target = job.definition.output_path.rstrip("/")
-        for path in (*(part.output for part in parts), errors):
-            self._store.upload(path, f"{target}/{path.name}")
-
-    def _in_thread(self, function: Callable[..., T], *arguments: object) -> "asyncio.Future[T]":
-        return asyncio.get_running_loop().run_in_executor(self._executor, function, *arguments)
-
-
-def _check(definition: JobDefinition) -> None:
-    if not _JOB_ID.fullmatch(definition.job_id):
-        raise InvalidArgument(
-            "job.job_id",
-            "A job id should start with a letter and contain only letters, numbers and"
-            " underscores, at most 128 of them.",
-        )
+        self.error_message = reason
+        self.ended = moment

@@ -1,6 +1,6 @@
 """What a line of a batch job's input means: the model's instance, and the line of the result."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
@@ -54,8 +54,8 @@ class RecordLines:
 
     instance_type: InstanceType = InstanceType.AS_IT_IS
     key_field: str = ""
-    included_fields: Sequence[str] = ()
-    excluded_fields: Sequence[str] = ()
+    included_fields: tuple[str, ...] = ()
+    excluded_fields: tuple[str, ...] = ()
 
     def instance(self, line: Any) -> object:
         """Return the fields that the model is given, or the line if it is no matter of fields."""

@@ -157,6 +157,10 @@ class ModelRegistry:
         """Return a model to look at; raises NotFound."""
         return _find(self._read(project), name)
 
+    def deployed(self, name: str) -> Model:
+        """Return a model as it is there from the start; raises NotFound."""
+        return _find(self._shared, name)
+
     def create_model(self, project: str, definition: ModelDefinition) -> Model:
         """Create a model without versions; raises InvalidArgument, AlreadyExists."""
         _check_name("model.name", definition.name)
@@ -196,15 +200,23 @@ class ModelRegistry:
         self.save(project)
         return removed
 
-    def serving(self, project: str, model: str, version: str | None) -> SavedModel:
-        """Return what predicts for a version, or for the default one of the model.
+    def chosen(self, project: str, model: str, version: str | None) -> Version:
+        """Return a version, or the default one of the model.
 
-        Raises NotFound, or FailedPrecondition if the version is not READY.
+        Raises NotFound, or FailedPrecondition if there is no default.
         """
         found = self.model(project, model)
         chosen = found.version(version) if version else found.default
         if chosen is None:
             raise FailedPrecondition("name", f'The model "{model}" has no default version.')
+        return chosen
+
+    def serving(self, project: str, model: str, version: str | None) -> SavedModel:
+        """Return what predicts for a version, or for the default one of the model.
+
+        Raises NotFound, or FailedPrecondition if the version is not READY.
+        """
+        chosen = self.chosen(project, model, version)
         if chosen.saved_model is None:
             raise FailedPrecondition(
                 "name", f'The version "{chosen.name}" is not ready: {chosen.state}.'

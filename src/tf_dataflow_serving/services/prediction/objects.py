@@ -1,18 +1,30 @@
 """Objects on gs://, by way of a storage service that is not Google's."""
 
+import io
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import requests
-from google.api_core.exceptions import GoogleAPIError
+from google.api_core.exceptions import (
+    GoogleAPIError,
+    NotFound,
+    RetryError,
+    ServerError,
+    TooManyRequests,
+)
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import storage
 from google.cloud.storage.retry import DEFAULT_RETRY
 
-from tf_dataflow_serving.services.prediction.errors import InvalidArgument, StorageFailed
+from tf_dataflow_serving.services.prediction.errors import (
+    InvalidArgument,
+    StorageFailed,
+    StorageUnavailable,
+)
 
 _SCHEME = "gs://"
 _TIMEOUT_SECONDS = 30.0
@@ -23,12 +35,26 @@ _WILDCARDS = {"**": ".*", "*": "[^/]*", "?": "[^/]"}
 # AI Platform Prediction, "Deploying models": at most 1,000 files and 500 MB in a model.
 _MAX_MODEL_FILES = 1_000
 _MAX_MODEL_BYTES = 500 * 1024 * 1024
+# Of an object that is read as a file, a request fetches so much; so much is read for nothing when
+# the reader stops.
+_CHUNK_BYTES = 512 * 1024
+_AWAY = (TooManyRequests, ServerError, RetryError, requests.RequestException)
+
+
+@dataclass(frozen=True)
+class StoredObject:
+    """One generation of an object: what is written over it later is another one."""
+
+    uri: str
+    size: int
+    generation: int
 
 
 class ObjectStore:
     """Reads and writes gs:// URIs; threads may use it at the same time.
 
-    All of it raises StorageFailed when the storage service refuses, or is away for 15 s.
+    All of it raises StorageFailed when the storage service refuses, StorageUnavailable when it is
+    away for 15 s.
     """
 
     def __init__(self, url: str) -> None:
@@ -38,31 +64,40 @@ class ObjectStore:
             client_options={"api_endpoint": url},
         )
 
-    def matching(self, pattern: str) -> list[str]:
-        """Return the URIs of the objects that a pattern matches, sorted.
+    def matching(self, pattern: str) -> list[StoredObject]:
+        """Return the objects that a pattern matches, in the order of their names.
 
         `*` and `?` stand for characters other than `/`, `**` for any characters.
         """
         bucket, name = split(pattern)
         literal = _WILDCARD.split(name, maxsplit=1)[0]
         matches = re.compile(_expression(name), re.DOTALL).fullmatch
-        return sorted(
-            f"{_SCHEME}{bucket}/{blob.name}"
+        return [
+            StoredObject(f"{_SCHEME}{bucket}/{blob.name}", blob.size, blob.generation)
             for blob in self._list(bucket, literal)
             if matches(blob.name)
-        )
+        ]
 
-    def download(self, uri: str, target: Path) -> None:
-        """Copy an object to a file."""
-        bucket, name = split(uri)
-        with _storage_failures(uri):
-            self._client.bucket(bucket).blob(name).download_to_filename(str(target), **_LIMITS)
+    @contextmanager
+    def open(self, source: StoredObject) -> Iterator[IO[bytes]]:
+        """Give an object as a file that fetches what is read of it."""
+        bucket, name = split(source.uri)
+        blob = self._client.bucket(bucket).blob(name, generation=source.generation)
+        with _storage_failures(source.uri):
+            chunks: Any = blob.open("rb", chunk_size=_CHUNK_BYTES, **_LIMITS)
+            yield io.BufferedReader(chunks)
 
     def upload(self, source: Path, uri: str) -> None:
         """Copy a file to an object, in place of one that may be there."""
         bucket, name = split(uri)
         with _storage_failures(uri):
             self._client.bucket(bucket).blob(name).upload_from_filename(str(source), **_LIMITS)
+
+    def delete(self, uri: str) -> None:
+        """Delete an object, if it is there."""
+        bucket, name = split(uri)
+        with _storage_failures(uri), suppress(NotFound):
+            self._client.bucket(bucket).blob(name).delete(**_LIMITS)
 
     def download_model(self, uri: str, directory: Path) -> None:
         """Copy all objects below a URI into a directory, as far as a model may be that big."""
@@ -110,5 +145,7 @@ def _expression(pattern: str) -> str:
 def _storage_failures(subject: str) -> Iterator[None]:
     try:
         yield
-    except (GoogleAPIError, requests.RequestException, OSError) as error:
+    except _AWAY as error:
+        raise StorageUnavailable(f"{subject}: {error}") from error
+    except (GoogleAPIError, OSError) as error:
         raise StorageFailed(f"{subject}: {error}") from error

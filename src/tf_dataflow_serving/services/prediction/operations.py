@@ -43,7 +43,7 @@ class Operations:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._operations: dict[str, Operation] = {}
-        self._running: set[asyncio.Task[None]] = set()
+        self._running: dict[str, asyncio.Task[None]] = {}
         self._serial = itertools.count(1)
 
     def get(self, name: str) -> Operation:
@@ -52,6 +52,25 @@ class Operations:
             return self._operations[name]
         except KeyError:
             raise NotFound("name", f'The operation "{name}" was not found.') from None
+
+    def under(self, prefix: str) -> list[Operation]:
+        """Return the operations whose names begin so, the latest first."""
+        return [one for one in self._operations.values() if one.name.startswith(prefix)][::-1]
+
+    def delete(self, name: str) -> None:
+        """Forget an operation, which goes on if it is under way; raises NotFound."""
+        self.get(name)
+        del self._operations[name]
+
+    async def wait(self, name: str, seconds: float) -> Operation:
+        """Return an operation once it is done, or as it is when the time is over.
+
+        Raises NotFound.
+        """
+        operation = self.get(name)
+        if name in self._running:
+            await asyncio.wait([self._running[name]], timeout=seconds)
+        return operation
 
     def completed(self, prefix: str, metadata: Json, response: Json) -> Operation:
         """Record work that took no time; its name is the prefix with a number behind it."""
@@ -67,13 +86,13 @@ class Operations:
         """
         operation = self._record(prefix, metadata)
         task = asyncio.create_task(self._run(operation, work))
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
+        self._running[operation.name] = task
+        task.add_done_callback(lambda _: self._running.pop(operation.name))
         return operation
 
     async def close(self) -> None:
         """Wait for the work that is under way."""
-        await asyncio.gather(*self._running)
+        await asyncio.gather(*self._running.values())
 
     def _record(self, prefix: str, metadata: Json) -> Operation:
         operation = Operation(f"{prefix}{next(self._serial)}", metadata, self._clock())

@@ -2,8 +2,9 @@
 
 import asyncio
 import os
+import random
 import sqlite3
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -13,9 +14,14 @@ from tempfile import TemporaryDirectory
 
 from tf_dataflow_serving.errors import UserError
 from tf_dataflow_serving.services.prediction.artifacts import Artifacts
+from tf_dataflow_serving.services.prediction.batch_jobs import BatchJobs
 from tf_dataflow_serving.services.prediction.documents import Documents
 from tf_dataflow_serving.services.prediction.errors import ModelUnusable, StorageFailed
-from tf_dataflow_serving.services.prediction.jobs import BatchJobs
+from tf_dataflow_serving.services.prediction.fair_threads import FairThreads
+from tf_dataflow_serving.services.prediction.hosting import Hosting, open_hosting
+from tf_dataflow_serving.services.prediction.job_archive import JobArchive
+from tf_dataflow_serving.services.prediction.job_runs import JobRuns, ModelLoader
+from tf_dataflow_serving.services.prediction.jobs import ModelOrigin
 from tf_dataflow_serving.services.prediction.model_documents import ModelDocuments
 from tf_dataflow_serving.services.prediction.models import (
     Model,
@@ -29,6 +35,8 @@ from tf_dataflow_serving.services.prediction.operations import OperationFailed, 
 from tf_dataflow_serving.services.prediction.saved_model import SavedModel
 
 _CPUS = os.cpu_count() or 1
+# Each has its model in memory.
+_CONCURRENT_JOBS = 8
 
 
 class DataDirectoryUnusable(UserError):
@@ -52,6 +60,7 @@ class PredictionService:
     """
 
     models: ModelRegistry
+    hosting: Hosting
     jobs: BatchJobs
     operations: Operations
     documents: Documents
@@ -70,14 +79,6 @@ class PredictionService:
         finally:
             self.models.save(project)
 
-    def load(self, uri: str) -> SavedModel:
-        """Load the SavedModel below a gs:// URI; raises StorageFailed, ModelUnusable."""
-        artifact = self.artifacts.fetch(uri)
-        try:
-            return self.artifacts.load(artifact)
-        finally:
-            self.artifacts.discard(artifact)
-
 
 @asynccontextmanager
 async def open_service(
@@ -85,8 +86,8 @@ async def open_service(
 ) -> AsyncIterator[PredictionService]:
     """Load the deployments and yield the service; raises ModelUnusable, DataDirectoryUnusable.
 
-    What it holds is kept in `data_dir`, without one nowhere. On leaving, jobs are stopped and
-    waited for.
+    What it holds is kept in `data_dir`, without one nowhere. On leaving, the work on jobs is
+    stopped and waited for; with the same `data_dir` it goes on at the next start.
     """
     deployed = await asyncio.to_thread(_deployed, deployments)
     with (
@@ -98,10 +99,19 @@ async def open_service(
         artifacts = Artifacts(store, directory / "models")
         keeper = ModelDocuments(documents, artifacts.load, deployed)
         models = await asyncio.to_thread(ModelRegistry, _now, keeper, deployed)
-        jobs = BatchJobs(store, workers, _now, concurrent=_CPUS)
+        hosting = await asyncio.to_thread(
+            open_hosting, documents, artifacts, _now, _draw(), deployed
+        )
+        archive = JobArchive(documents, directory / "jobs")
+        threads = FairThreads(workers, _CPUS)
+        loader = _job_models(artifacts, models)
+        jobs = BatchJobs(JobRuns(store, loader, archive, threads, _now), _CONCURRENT_JOBS)
+        jobs.resume()
         operations = Operations(_now)
         try:
-            yield PredictionService(models, jobs, operations, documents, artifacts, predictors)
+            yield PredictionService(
+                models, hosting, jobs, operations, documents, artifacts, predictors
+            )
         finally:
             await jobs.close()
             await operations.close()
@@ -119,6 +129,15 @@ def _kept(data_dir: Path | None) -> Iterator[tuple[Documents, Path]]:
             documents = _documents_in(data_dir)
         leaving.callback(documents.close)
         yield documents, directory
+
+
+def _job_models(artifacts: Artifacts, models: ModelRegistry) -> ModelLoader:
+    """Return what loads a job's model, or has it at hand, by where the model comes from."""
+    by_origin: Mapping[ModelOrigin, Callable[..., SavedModel]] = {
+        ModelOrigin.STORAGE: artifacts.load_from,
+        ModelOrigin.CLOUD_ML_ENGINE: models.serving,
+    }
+    return lambda model: by_origin[model.origin](*model.path)
 
 
 def _documents_in(data_dir: Path) -> Documents:
@@ -145,6 +164,11 @@ def _loaded(deployment: Deployment) -> Version:
     version = Version(definition, _now())
     version.ready(SavedModel.load(deployment.directory))
     return version
+
+
+def _draw() -> random.Random:
+    """Return what decides between the models on an endpoint: the same after every start."""
+    return random.Random(0)  # noqa: S311 - it decides nothing that is secret
 
 
 def _now() -> datetime:

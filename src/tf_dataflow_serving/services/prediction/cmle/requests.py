@@ -6,11 +6,20 @@ from typing import Any
 
 from tf_dataflow_serving.services.prediction.errors import InvalidArgument
 from tf_dataflow_serving.services.prediction.fields import Fields
-from tf_dataflow_serving.services.prediction.jobs import JobDefinition, ModelSource
-from tf_dataflow_serving.services.prediction.models import ModelDefinition, VersionDefinition
-from tf_dataflow_serving.services.prediction.service import PredictionService
+from tf_dataflow_serving.services.prediction.jobs import (
+    JobDefinition,
+    ModelOrigin,
+    ModelReference,
+)
+from tf_dataflow_serving.services.prediction.line_forms import InstanceLines
+from tf_dataflow_serving.services.prediction.models import (
+    ModelDefinition,
+    ModelRegistry,
+    VersionDefinition,
+)
 
 _MODEL = re.compile(r"projects/([^/]+)/models/([^/]+)(?:/versions/([^/]+))?")
+_JOB_ID = re.compile(r"[a-zA-Z]\w{0,127}", re.ASCII)
 _VERSION_ATTRIBUTES = ("description", "runtimeVersion", "framework", "pythonVersion", "machineType")
 # Both mean one instance as JSON on each line.
 _LINE_FORMATS = frozenset({"JSON", "TEXT"})
@@ -37,26 +46,38 @@ def version_definition(body: dict[str, Any]) -> VersionDefinition:
     )
 
 
-def job_definition(body: dict[str, Any], service: PredictionService) -> JobDefinition:
-    """Return the definition in a GoogleCloudMlV1__Job.
+def job_definition(project: str, body: dict[str, Any], models: ModelRegistry) -> JobDefinition:
+    """Return the definition in a GoogleCloudMlV1__Job, which is to be in a project.
 
     Raises InvalidArgument, or NotFound or FailedPrecondition for a model that cannot serve.
     """
     job = Fields(body, "job")
-    job_id = job.text("jobId")
+    job_id = _job_id(job)
     fields = job.section("predictionInput")
     _check_formats(fields)
     fields.text("region")
     return JobDefinition(
-        job_id=job_id,
+        name=f"projects/{project}/jobs/{job_id}",
         given=body["predictionInput"],
-        input_paths=_input_paths(fields),
-        output_path=_storage_path(fields, "outputPath"),
-        model=_model_source(fields, service),
+        inputs=_input_paths(fields),
+        output_directory=_storage_path(fields, "outputPath"),
+        model=_model_reference(fields, models),
         signature_name=fields.optional_text("signatureName") or None,
         max_workers=fields.count("maxWorkerCount", _DEFAULT_WORKERS),
         batch_size=fields.count("batchSize", _DEFAULT_BATCH_SIZE),
+        lines=InstanceLines(),
     )
+
+
+def _job_id(job: Fields) -> str:
+    job_id = job.text("jobId")
+    if not _JOB_ID.fullmatch(job_id):
+        raise job.refuse(
+            "jobId",
+            "A job id should start with a letter and contain only letters, numbers and"
+            " underscores, at most 128 of them.",
+        )
+    return job_id
 
 
 def _check_formats(fields: Fields) -> None:
@@ -86,16 +107,16 @@ def _check_storage_path(path: str, refuse: Callable[[str], InvalidArgument]) -> 
         raise refuse(f"{path!r} is not a Cloud Storage path, gs://bucket/path.")
 
 
-def _model_source(fields: Fields, service: PredictionService) -> ModelSource:
+def _model_reference(fields: Fields, models: ModelRegistry) -> ModelReference:
     given = [name for name in ("modelName", "versionName", "uri") if fields.has(name)]
     if len(given) != 1:
         raise fields.refuse("modelVersion", "Give one of model_name, version_name and uri.")
     if given == ["uri"]:
-        uri = _storage_path(fields, "uri")
-        return lambda: service.load(uri)
+        return ModelReference(ModelOrigin.STORAGE, (_storage_path(fields, "uri"),))
     project, model, version = _model_name(fields, given[0])
-    saved_model = service.models.serving(project, model, version)
-    return lambda: saved_model
+    models.serving(project, model, version)
+    chosen = models.chosen(project, model, version)
+    return ModelReference(ModelOrigin.CLOUD_ML_ENGINE, (project, model, chosen.name))
 
 
 def _model_name(fields: Fields, name: str) -> tuple[str, str, str | None]:

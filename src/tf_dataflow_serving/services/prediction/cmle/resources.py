@@ -94,7 +94,7 @@ def job_resource(job: Job) -> Resource:
         state=str(job.state),
         errorMessage=job.error_message,
         predictionOutput={
-            "outputPath": job.definition.output_path,
+            "outputPath": job.definition.output_directory,
             "predictionCount": str(tally.predictions),
             "errorCount": str(tally.errors.total()),
             "nodeHours": tally.node_hours,

@@ -152,21 +152,19 @@ class _CloudMlEngine:
         return json_response(version_resource(path["project"], model, version))
 
     async def create_job(self, request: Request) -> Response:
-        definition = job_definition(await _object(request), self._service)
-        job = self._jobs.submit(request.path_params["project"], definition)
-        return json_response(job_resource(job))
+        project = request.path_params["project"]
+        definition = job_definition(project, await _object(request), self._models)
+        return json_response(job_resource(self._jobs.submit(definition)))
 
     async def list_jobs(self, request: Request) -> Response:
-        jobs = self._jobs.jobs(request.path_params["project"])
+        jobs = self._jobs.jobs(f"projects/{request.path_params['project']}/jobs")
         return _page(request, "jobs", [job_resource(job) for job in jobs])
 
     async def get_job(self, request: Request) -> Response:
-        path = request.path_params
-        return json_response(job_resource(self._jobs.get(path["project"], path["job"])))
+        return json_response(job_resource(self._jobs.get(_job_name(request))))
 
     async def cancel_job(self, request: Request) -> Response:
-        path = request.path_params
-        self._jobs.cancel(path["project"], path["job"])
+        self._jobs.cancel(_job_name(request))
         return json_response({})
 
     async def get_operation(self, request: Request) -> Response:
@@ -187,6 +185,11 @@ class _CloudMlEngine:
             EMPTY,
         )
         return json_response(operation_resource(operation))
+
+
+def _job_name(request: Request) -> str:
+    path = request.path_params
+    return f"projects/{path['project']}/jobs/{path['job']}"
 
 
 def _operation_prefix(kind: OperationType, project: str, model: str, version: str | None) -> str:

@@ -1,7 +1,7 @@
 """The open connections of the HTTP server, so that they can be broken.
 
-This is all that knows uvicorn from within: that it makes a protocol for each connection, from a
-class that its configuration may give, and names the connection to the application by `client`.
+uvicorn makes a protocol for each connection, of a class that its configuration may give, and tells
+the application which connection it is by `client` in the scope.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ import struct
 from dataclasses import dataclass, field
 from typing import Any
 
-from uvicorn.protocols.http.auto import AutoHTTPProtocol
+from tf_dataflow_serving.services.prediction.http_protocol import JsonHTTPProtocol
 
 Client = tuple[str, int]
 """The address at the other end of a connection, `client` in the scope of ASGI."""
@@ -36,7 +36,7 @@ class Connections:
         """Return the class for uvicorn's `http`, which tells of its connections."""
         connections = self
 
-        class Tracked(AutoHTTPProtocol):  # type: ignore[misc, valid-type] # a class all the same
+        class Tracked(JsonHTTPProtocol):
             def connection_made(self, transport: asyncio.Transport) -> None:
                 super().connection_made(transport)
                 connections._made(transport)

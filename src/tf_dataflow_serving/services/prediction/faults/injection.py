@@ -111,4 +111,5 @@ class Faults:
 
 
 def _quota(plan: FaultPlan, clock: Clock) -> RequestQuota | None:
-    return None if plan.requests_per_minute is None else RequestQuota(plan.requests_per_minute, clock)
+    limit = plan.requests_per_minute
+    return None if limit is None else RequestQuota(limit, clock)

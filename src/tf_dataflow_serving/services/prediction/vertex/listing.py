@@ -1,0 +1,90 @@
+"""Lists of resources: filters and pages."""
+
+import re
+from collections.abc import Callable, Sequence
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from tf_dataflow_serving.services.prediction.errors import InvalidArgument
+from tf_dataflow_serving.services.prediction.http_json import json_response
+from tf_dataflow_serving.services.prediction.proto_json import Resource
+
+_DEFAULT_PAGE_SIZE = 100
+_CONDITION = re.compile(r'([\w.]+|labels\."[^"]+")\s*(=|!=|:)\s*("[^"]*"|[^\s"]+)')
+_LABEL = "labels."
+# Names by which a filter asks for the last part of a resource's name.
+_IDS = frozenset({"model", "endpoint", "name"})
+_TEXTS = {
+    "display_name": "displayName",
+    "displayName": "displayName",
+    "state": "state",
+    "description": "description",
+}
+
+
+def page(request: Request, name: str, resources: Sequence[Resource]) -> Response:
+    """Return one page of those that the filter lets pass; a page's token is where it begins.
+
+    Raises InvalidArgument.
+    """
+    matches = _filter(request.query_params.get("filter", ""))
+    found = [resource for resource in resources if matches(resource)]
+    start = _number(request, "pageToken", 0)
+    size = _number(request, "pageSize", 0) or _DEFAULT_PAGE_SIZE
+    content: Resource = {name: found[start : start + size]}
+    if start + size < len(found):
+        content["nextPageToken"] = str(start + size)
+    return json_response(content)
+
+
+def _filter(text: str) -> Callable[[Resource], bool]:
+    parts = re.split(r"\s+AND\s+", text.strip()) if text.strip() else []
+    conditions = [_condition(part) for part in parts]
+    return lambda resource: all(holds(resource) for holds in conditions)
+
+
+def _condition(text: str) -> Callable[[Resource], bool]:
+    """Return a condition (ListModelsRequest.filter, aiplatform v1)."""
+    match = _CONDITION.fullmatch(text)
+    if match is None:
+        raise InvalidArgument("filter", f'{text!r} is not a condition such as display_name="a".')
+    field, operator, value = match[1], match[2], match[3].strip('"')
+    if operator == ":":
+        return _has_label(field, value)
+    read = _reader(field)
+    if operator == "=":
+        return lambda resource: read(resource) == value
+    return lambda resource: read(resource) != value
+
+
+def _has_label(field: str, value: str) -> Callable[[Resource], bool]:
+    if field == "labels":
+        return lambda resource: value in _labels(resource)
+    if field.startswith(_LABEL) and value == "*":
+        return _has_label("labels", field.removeprefix(_LABEL).strip('"'))
+    raise InvalidArgument("filter", f"{field!r} cannot be asked for with a colon, only labels.")
+
+
+def _reader(field: str) -> Callable[[Resource], object]:
+    if field.startswith(_LABEL):
+        label = field.removeprefix(_LABEL).strip('"')
+        return lambda resource: _labels(resource).get(label)
+    if field in _IDS:
+        return lambda resource: str(resource["name"]).rpartition("/")[2].partition("@")[0]
+    if field in _TEXTS:
+        return lambda resource: resource.get(_TEXTS[field], "")
+    raise InvalidArgument("filter", f"Resources cannot be filtered by {field!r}.")
+
+
+def _labels(resource: Resource) -> dict[str, str]:
+    labels = resource.get("labels", {})
+    assert isinstance(labels, dict)  # noqa: S101 - resources are made here
+    return labels
+
+
+def _number(request: Request, name: str, default: int) -> int:
+    text = request.query_params.get(name) or str(default)
+    if not (text.isdecimal() and text.isascii() and len(text) < 10):
+        raise InvalidArgument(name, f"{text!r} is not valid.")
+    return int(text)

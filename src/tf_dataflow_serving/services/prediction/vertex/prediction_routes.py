@@ -1,0 +1,99 @@
+"""Online prediction on endpoints, through the JSON of TensorFlow Serving.
+
+The prebuilt containers for TensorFlow are TensorFlow Serving: `predict` has their row form, and
+`rawPredict` hands over any form that they take (Vertex AI, "Get online inferences").
+"""
+
+import asyncio
+from typing import Any
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from tf_dataflow_serving.services.prediction.endpoints import DeployedModel
+from tf_dataflow_serving.services.prediction.errors import MalformedRequest
+from tf_dataflow_serving.services.prediction.http_json import (
+    parse_object,
+    raw_json_response,
+    read_body,
+)
+from tf_dataflow_serving.services.prediction.predictions import without_single_names
+from tf_dataflow_serving.services.prediction.saved_model import SavedModel
+from tf_dataflow_serving.services.prediction.service import PredictionService
+from tf_dataflow_serving.services.prediction.tfserving.requests import predict_request
+from tf_dataflow_serving.services.prediction.vertex.paths import parent
+
+_ENDPOINT = "/endpoints/{endpoint}"
+
+
+def routes(service: PredictionService) -> list[Route]:
+    """Return the methods that predict."""
+    api = _Predictions(service)
+    return [
+        Route(f"{_ENDPOINT}:predict", api.predict, methods=["POST"]),
+        Route(f"{_ENDPOINT}:rawPredict", api.raw_predict, methods=["POST"]),
+    ]
+
+
+class _Predictions:
+    def __init__(self, service: PredictionService) -> None:
+        self._endpoints = service.hosting.endpoints
+        self._predictors = service.predictors
+
+    async def predict(self, request: Request) -> Response:
+        location = parent(request)
+        body = await read_body(request)
+        deployed = self._endpoints.answering(location, request.path_params["endpoint"])
+        loop = asyncio.get_running_loop()
+        answer = await loop.run_in_executor(self._predictors, _predict, location, deployed, body)
+        return raw_json_response(answer)
+
+    async def raw_predict(self, request: Request) -> Response:
+        location = parent(request)
+        body = await read_body(request)
+        deployed = self._endpoints.answering(location, request.path_params["endpoint"])
+        loop = asyncio.get_running_loop()
+        answer = await loop.run_in_executor(
+            self._predictors, _raw_predict, deployed.saved_model, body
+        )
+        response = raw_json_response(answer)
+        response.headers.update(_answered_by(location, deployed))
+        return response
+
+
+def _predict(location: str, deployed: DeployedModel, body: bytes) -> bytes:
+    """Return the body of a PredictResponse."""
+    predictions = deployed.saved_model.signature().predict(_instances(parse_object(body)))
+    return orjson.dumps(
+        {
+            "predictions": without_single_names(predictions),
+            "deployedModelId": deployed.id,
+            "model": f"{location}/models/{deployed.model_id}",
+            "modelDisplayName": deployed.display_name,
+            "modelVersionId": deployed.version,
+        }
+    )
+
+
+def _instances(request: dict[str, Any]) -> list[object]:
+    instances = request.get("instances")
+    if not isinstance(instances, list) or not instances:
+        raise MalformedRequest('The request needs "instances", a list that is not empty.')
+    return instances
+
+
+def _raw_predict(saved_model: SavedModel, body: bytes) -> bytes:
+    request = predict_request(body)
+    predictions = saved_model.signature(request.signature_name).predict(request.instances)
+    return orjson.dumps(request.answer(predictions))
+
+
+def _answered_by(location: str, deployed: DeployedModel) -> dict[str, str]:
+    """Return what google-cloud-aiplatform reads from the answer to a raw prediction."""
+    return {
+        "X-Vertex-AI-Deployed-Model-Id": deployed.id,
+        "X-Vertex-AI-Model": f"{location}/models/{deployed.model_id}",
+        "X-Vertex-AI-Model-Version-Id": deployed.version,
+    }

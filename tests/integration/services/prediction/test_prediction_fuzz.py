@@ -1,0 +1,217 @@
+"""Any request at all: the answer is of the protocol's form, never a 500, and the service lives."""
+
+import asyncio
+import json
+import socket
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from http.client import HTTPException, HTTPResponse
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote_from_bytes
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from starlette.routing import BaseRoute, Mount, Route
+
+from tf_dataflow_serving.services.prediction.app import create_app
+from tf_dataflow_serving.services.prediction.service import open_service
+from tf_dataflow_serving.services.prediction.tfserving.responses import ROOT
+from tf_dataflow_serving.services.process import ServiceProcess
+
+PREDICT = "/v1/projects/p/models/doubler:predict"
+FIELDS = (
+    *("instances", "signature_name", "inputs", "parameters"),
+    *("name", "description", "regions", "deploymentUri", "jobId", "predictionInput"),
+    *("dataFormat", "inputPaths", "outputPath", "region", "modelName", "versionName", "uri"),
+    *("batchSize", "maxWorkerCount", "model", "displayName", "artifactUri", "containerSpec"),
+    *("deployedModel", "deployedModelId", "trafficSplit", "labels", "metadata", "imageUri"),
+    *("inputConfig", "outputConfig", "instancesFormat", "predictionsFormat", "gcsSource", "uris"),
+    *("gcsDestination", "outputUriPrefix", "dedicatedResources", "machineSpec", "minReplicaCount"),
+    *("modelParameters", "startingReplicaCount", "maxReplicaCount", "x", "key", "b64", "kind"),
+)
+PLAUSIBLE = (
+    *("p", "doubler", "v1", "1", "us-central1", "gs://b/o", "serving_default", "predict_keyed"),
+    *("jsonl", "JSON", "projects/p/models/doubler", "projects/p/locations/us-central1/models/1"),
+)
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    body: bytes
+
+
+class Duplicated(list):
+    """An object as pairs, whose names may come twice."""
+
+
+def text(value: object) -> str:
+    """Write JSON, and what only looks like it: NaN, lone surrogates, names that come twice."""
+    if isinstance(value, Duplicated):
+        return "{" + ",".join(f"{json.dumps(name)}:{text(one)}" for name, one in value) + "}"
+    if isinstance(value, list):
+        return "[" + ",".join(map(text, value)) + "]"
+    return json.dumps(value)
+
+
+def nested(depth: int, inner: object) -> object:
+    for _ in range(depth):
+        inner = [inner]
+    return inner
+
+
+scalars = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.integers(0, 400).map(lambda digits: 10**digits)
+    | st.floats()
+    | st.sampled_from(PLAUSIBLE)
+    | st.text(st.characters(categories=None), max_size=8)
+)
+names = st.sampled_from(FIELDS) | st.text(st.characters(categories=None), max_size=8)
+values = st.recursive(
+    scalars,
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.lists(st.tuples(names, inner), max_size=4).map(Duplicated)
+        | st.tuples(st.integers(0, 120), inner).map(lambda pair: nested(*pair))
+    ),
+    max_leaves=10,
+)
+documents = st.lists(st.tuples(names, values), max_size=6).map(Duplicated)
+predictions = st.tuples(
+    st.sampled_from(("instances", "inputs")), values, st.sampled_from(PLAUSIBLE) | values
+).map(lambda parts: Duplicated([(parts[0], parts[1]), ("signature_name", parts[2])]))
+bodies = st.binary(max_size=80) | (values | documents | predictions).map(text).map(str.encode)
+escaped = st.binary(max_size=6).map(quote_from_bytes)
+segments = st.sampled_from(("v1", "projects", "models", "doubler", *PLAUSIBLE)) | escaped
+targets = st.lists(segments, max_size=7).map(lambda parts: "/" + "/".join(parts)) | st.tuples(
+    st.sampled_from(("/v1/models/doubler", PREDICT, ROOT)), escaped
+).map("".join)
+
+
+def post_routes() -> list[str]:
+    """Return the paths of all routes that take a POST, of all protocols."""
+
+    async def routes() -> Sequence[BaseRoute]:
+        async with open_service("http://127.0.0.1:9", []) as service:
+            return create_app(service).routes
+
+    return list(_post_paths("", asyncio.run(routes())))
+
+
+def _post_paths(root: str, routes: Iterable[BaseRoute]) -> Iterable[str]:
+    for route in routes:
+        if isinstance(route, Mount):
+            yield from _post_paths(root + route.path, route.routes)
+        elif isinstance(route, Route) and "POST" in (route.methods or ()):
+            yield root + route.path
+
+
+POST_ROUTES = post_routes()
+
+
+@pytest.fixture(scope="module")
+def fuzzed(
+    storage_url: str, model_dir: Path, start_service: Callable[..., ServiceProcess]
+) -> ServiceProcess:
+    """A service of its own: others would find its models changed."""
+    deployed = f"doubler:v1={model_dir}"
+    return start_service("prediction", "--storage_url", storage_url, "--deploy", deployed)
+
+
+def ask(service: ServiceProcess, method: str, target: bytes, body: bytes = b"") -> Answer:
+    """Send a request as it is, which a client would not, and return the answer."""
+    with socket.create_connection(("127.0.0.1", service.ports["http"]), timeout=60) as raw:
+        head = b"%b %b HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: %d\r\n\r\n"
+        raw.sendall(head % (method.encode(), target, len(body)) + body)
+        response = HTTPResponse(raw, method=method)
+        response.begin()
+        return Answer(response.status, response.read())
+
+
+def assert_answered(answer: Answer, path: str) -> None:
+    """The answer is JSON, an error one of the form that the path's protocol has."""
+    assert answer.status < 500, answer
+    content: Any = json.loads(answer.body)
+    if answer.status < 400:
+        assert isinstance(content, dict)
+    elif path.startswith(ROOT):
+        assert isinstance(content["error"], str)
+    else:
+        error = content["error"]
+        assert (error["code"], bool(error["message"])) == (answer.status, True)
+        assert error["status"].isupper()
+
+
+def assert_alive(service: ServiceProcess) -> None:
+    service.raise_if_dead()
+    answer = ask(service, "POST", PREDICT.encode(), b'{"instances":[1]}')
+    assert json.loads(answer.body) == {"predictions": [{"y": 2.0}]}
+
+
+def filled(route: str, plausible: bool) -> str:
+    """Return a path of that route: of what is there, or of what is not."""
+    known = {"project": "p", "model": "doubler", "version": "v1", "location": "us-central1"}
+    for name in [part.split("}")[0] for part in route.split("{")[1:]]:
+        route = route.replace(f"{{{name}}}", known.get(name, "1") if plausible else "none")
+    return route
+
+
+def test_there_are_routes_of_every_protocol():
+    assert any(route.startswith(ROOT) for route in POST_ROUTES)
+    assert any(route.startswith("/v1/projects/{project}/models") for route in POST_ROUTES)
+
+
+@pytest.mark.parametrize("route", POST_ROUTES)
+def test_any_body_gets_an_answer_of_the_right_form(fuzzed, route):
+    @settings(max_examples=60, deadline=None, database=None)
+    @given(body=bodies, plausible=st.booleans())
+    def check(body: bytes, plausible: bool) -> None:
+        path = filled(route, plausible)
+        assert_answered(ask(fuzzed, "POST", path.encode(), body), path)
+
+    check()
+    assert_alive(fuzzed)
+
+
+@pytest.mark.parametrize("path", [PREDICT, "/v1/models/doubler:predict"])
+def test_any_instances_are_predicted_or_refused(fuzzed, path):
+    @settings(max_examples=200, deadline=None, database=None)
+    @given(document=predictions)
+    def check(document: Duplicated) -> None:
+        assert_answered(ask(fuzzed, "POST", path.encode(), text(document).encode()), path)
+
+    check()
+    assert_alive(fuzzed)
+
+
+@pytest.mark.parametrize("depth", [32, 255, 1_000, 100_000])
+@pytest.mark.parametrize("path", [filled(route, True) for route in POST_ROUTES])
+def test_deep_nesting_is_refused(fuzzed, path, depth):
+    for name in ("instances", "inputs", "name", "predictionInput", "model"):
+        for opening, closing in (("[", "]"), ('{"a":', "}")):
+            body = f'{{"{name}": {opening * depth}1{closing * depth}}}'
+            assert_answered(ask(fuzzed, "POST", path.encode(), body.encode()), path)
+    assert_alive(fuzzed)
+
+
+@settings(max_examples=300, deadline=None, database=None)
+@given(method=st.sampled_from(METHODS), target=targets, body=bodies)
+def test_any_path_gets_an_answer_of_the_right_form(fuzzed, method, target, body):
+    assert_answered(ask(fuzzed, method, target.encode(), body), target)
+
+
+@settings(max_examples=200, deadline=None, database=None)
+@given(method=st.sampled_from(("GET", "BREW")), target=st.binary(min_size=1, max_size=30))
+def test_what_is_not_even_http_is_refused(fuzzed, method, target):
+    try:
+        answer = ask(fuzzed, method, target)
+    except (HTTPException, ConnectionError) as error:
+        pytest.fail(f"no answer: {error!r}")
+    assert_answered(answer, "/")
+    assert_alive(fuzzed)
