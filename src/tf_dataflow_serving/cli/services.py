@@ -23,6 +23,8 @@ from tf_dataflow_serving.services.listening import (
     add_listening_arguments,
     port_number,
 )
+from tf_dataflow_serving.services.prediction.faults.plan import FaultPlan
+from tf_dataflow_serving.services.prediction.faults.text import plan_argument
 from tf_dataflow_serving.services.standalone import Standalone, standalone, variables
 
 if TYPE_CHECKING:
@@ -51,6 +53,12 @@ def register(commands: Commands) -> None:
         "dataflow-serving services up --only pubsub --port 8085",
     )
     _add_standalone_arguments(up)
+    up.add_argument(
+        "--prediction_faults",
+        type=plan_argument,
+        metavar="PLAN",
+        help="what goes wrong with online predictions, as the command `faults` takes it",
+    )
     add_listening_arguments(up)
     add_service_arguments(up, Services.EMBEDDED, Services.CONTAINERS, default="embedded")
     add_command(
@@ -86,11 +94,11 @@ def _up(arguments: argparse.Namespace) -> int:
     listening = Listening(arguments.host, arguments.ports)
     if choice.services is Services.CONTAINERS:
         _refuse_embedded_flags(arguments, listening)
-        return _up_in_containers(choice.images)
+        return _up_in_containers(choice.images, arguments.prediction_faults)
     if arguments.only is not None:
         return _up_alone(arguments, listening)
     _refuse_port(arguments)
-    return _up_all(arguments.data_dir, listening)
+    return _up_all(arguments.data_dir, listening, arguments.prediction_faults)
 
 
 def _refuse_embedded_flags(arguments: argparse.Namespace, listening: Listening) -> None:
@@ -106,22 +114,32 @@ def _refuse_port(arguments: argparse.Namespace) -> None:
         raise UsageError("--port is for one service: it needs --only")
 
 
-def _up_all(data_dir: Path | None, listening: Listening) -> int:
+def _up_all(data_dir: Path | None, listening: Listening, faults: FaultPlan | None) -> int:
     from tf_dataflow_serving.cli.session import fresh_stack
 
     state.refuse_second()
     with fresh_stack(data_dir=data_dir, listening=listening) as stack:
+        _inject(faults, stack)
         _stay_up(stack, Services.EMBEDDED)
     return 0
 
 
-def _up_in_containers(images: Images) -> int:
+def _up_in_containers(images: Images, faults: FaultPlan | None) -> int:
     from tf_dataflow_serving.cli.session import fresh_containers
 
     state.refuse_second()
     with fresh_containers(images) as stack:
+        _inject(faults, stack)
         _stay_up(stack, Services.CONTAINERS)
     return 0
+
+
+def _inject(faults: FaultPlan | None, stack: "Stack") -> None:
+    from tf_dataflow_serving.services.prediction.control.client import PredictionControl
+
+    if faults is not None:
+        with PredictionControl(stack.endpoints.prediction) as control:
+            control.inject(faults)
 
 
 def _stay_up(stack: "Stack", kind: Services) -> None:
@@ -134,6 +152,8 @@ def _stay_up(stack: "Stack", kind: Services) -> None:
 
 
 def _up_alone(arguments: argparse.Namespace, listening: Listening) -> int:
+    if arguments.prediction_faults is not None:
+        raise UsageError("--prediction_faults is for the prediction service, not for --only")
     chosen = Standalone(arguments.only)
     if arguments.port is not None:
         listening = listening.at(_MAIN_PORTS[chosen], arguments.port)

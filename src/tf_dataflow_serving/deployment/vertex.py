@@ -12,10 +12,10 @@ from tf_dataflow_serving.inference.transport import Conflict, MissingResource
 
 
 class VertexDeployer:
-    """Deploys versions of a model, which is named without one, to an endpoint of its location.
+    """Deploys versions of a model to an endpoint of its location; `tell` gets each step.
 
-    `tell` gets each step.
-    All of it raises PredictionUnavailable, and PredictionRejected with the service's reason.
+    `model` names no version. All of it raises PredictionUnavailable, and PredictionRejected with
+    the service's reason.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Each of the seven experiments, through real services, checked row by row."""
+"""Each of the eleven experiments, through real services, checked row by row."""
 
 from pathlib import Path
 

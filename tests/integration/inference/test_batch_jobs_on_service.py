@@ -3,17 +3,18 @@
 import json
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import storage
 
-from tf_dataflow_serving.inference.batch_job import BatchJob, BatchJobClient, JobState
+from tf_dataflow_serving.inference.batch_job import BatchJob, JobState, wait
+from tf_dataflow_serving.inference.cmle_job import CmleJobClient
 from tf_dataflow_serving.inference.endpoint import PredictionEndpoint
 from tf_dataflow_serving.inference.errors import (
     EndpointRefused,
     JobFailed,
-    JobTimedOut,
     PredictionRejected,
 )
 
@@ -40,13 +41,18 @@ def put(bucket) -> Callable[..., None]:
 
 
 @pytest.fixture
-def client(endpoint) -> BatchJobClient:
-    return BatchJobClient(endpoint)
+def client(endpoint) -> CmleJobClient:
+    return CmleJobClient(replace(endpoint, signature_name="predict_keyed"))
 
 
-def job(bucket, pattern="in/*", signature_name="predict_keyed", **more) -> BatchJob:
-    paths = [f"gs://{bucket.name}/{pattern}"]
-    return BatchJob(paths, f"gs://{bucket.name}/out/", signature_name, **more)
+@pytest.fixture
+def plain_client(endpoint) -> CmleJobClient:
+    """One of the default signature, which has no keys."""
+    return CmleJobClient(endpoint)
+
+
+def job(bucket, pattern="in/*", **more) -> BatchJob:
+    return BatchJob([f"gs://{bucket.name}/{pattern}"], f"gs://{bucket.name}/out/", **more)
 
 
 def results(bucket) -> dict[str, list]:
@@ -61,9 +67,10 @@ def test_results_join_to_the_inputs_by_key(bucket, put, client, instances, signa
     put("in/0", *keyed[:20])
     put("in/1", *keyed[20:])
     seen = []
-    status = client.wait(client.submit(job(bucket)), TIMEOUT, seen.append)
+    status = wait(client, client.submit(job(bucket)), TIMEOUT, seen.append)
     assert (status.state, status.predictions, status.errors) == (JobState.SUCCEEDED, 50, 0)
     assert status.node_hours > 0
+    assert status.output_directory == f"gs://{bucket.name}/out/"
     assert seen[-1] == status
     written = results(bucket)
     assert sorted(written) == [f"out/prediction.results-{i:05d}-of-00002" for i in range(2)]
@@ -75,7 +82,7 @@ def test_results_join_to_the_inputs_by_key(bucket, put, client, instances, signa
 def test_bad_lines_are_counted_and_lose_no_others(bucket, put, client, instances):
     keyed = [instance | {"key": f"k{index}"} for index, instance in enumerate(instances)]
     put("in/0", *keyed[:10], "{", keyed[10] | {"mother_age": "old"}, *keyed[11:])
-    status = client.wait(client.submit(job(bucket)), TIMEOUT)
+    status = wait(client, client.submit(job(bucket)), TIMEOUT)
     assert (status.predictions, status.errors) == (49, 2)
     (rows,) = results(bucket).values()
     assert [row["key"] for row in rows] == [f"k{i}" for i in range(50) if i != 10]
@@ -84,31 +91,32 @@ def test_bad_lines_are_counted_and_lose_no_others(bucket, put, client, instances
     assert "Expected float32, got 'old'" in errors.download_as_text()
 
 
-def test_the_default_signature_needs_no_name(bucket, put, client, instances, signature):
+def test_the_default_signature_needs_no_name(bucket, put, plain_client, instances, signature):
     put("in/0", *instances)
-    client.wait(client.submit(job(bucket, signature_name=None, batch_size=50)), TIMEOUT)
+    wait(plain_client, plain_client.submit(job(bucket, batch_size=50)), TIMEOUT)
     (rows,) = results(bucket).values()
     assert [row["predictions"][0] for row in rows] == signature.predict(instances)
 
 
-def test_the_number_of_workers_is_a_limit(bucket, put, client, instances):
+def test_the_number_of_workers_is_a_limit(bucket, put, plain_client, instances):
     for index in range(3):
         put(f"in/{index}", *instances)
-    client.wait(client.submit(job(bucket, signature_name=None, max_workers=2)), TIMEOUT)
+    wait(plain_client, plain_client.submit(job(bucket, max_workers=2)), TIMEOUT)
     assert len(results(bucket)) == 2
 
 
 @pytest.mark.parametrize(
-    ("given", "reason"),
+    ("pattern", "signature_name", "reason"),
     [
-        (("nothing/*",), "doesn't contain any input files"),
-        (("in/*", "missing"), '"missing" not found'),
+        ("nothing/*", None, "doesn't contain any input files"),
+        ("in/*", "missing", '"missing" not found'),
     ],
 )
-def test_a_job_that_fails_says_why(bucket, put, client, given, reason):
+def test_a_job_that_fails_says_why(bucket, put, endpoint, pattern, signature_name, reason):
     put("in/0", {})
+    client = CmleJobClient(replace(endpoint, signature_name=signature_name))
     with pytest.raises(JobFailed, match=reason):
-        client.wait(client.submit(job(bucket, *given)), TIMEOUT)
+        wait(client, client.submit(job(bucket, pattern)), TIMEOUT)
     assert results(bucket) == {}
 
 
@@ -123,22 +131,12 @@ def test_a_cancelled_job_has_failed(bucket, client, long_job):
     job_id = client.submit(long_job)
     client.cancel(job_id)
     with pytest.raises(JobFailed, match="CANCELLED"):
-        client.wait(job_id, TIMEOUT)
+        wait(client, job_id, TIMEOUT)
     assert results(bucket) == {}
 
 
-def test_waiting_has_an_end(endpoint, long_job):
-    late = BatchJobClient(endpoint, clock=iter((0.0, 5.0)).__next__)
-    job_id = late.submit(long_job)
-    try:
-        with pytest.raises(JobTimedOut, match="after 1 s"):
-            late.wait(job_id, timeout=1)
-    finally:
-        late.cancel(job_id)
-
-
 def test_a_model_that_does_not_exist_is_refused(service_url, bucket):
-    client = BatchJobClient(PredictionEndpoint(service_url, "p", "nothing"))
+    client = CmleJobClient(PredictionEndpoint(service_url, "p", "nothing"))
     with pytest.raises(EndpointRefused, match='"nothing" was not found'):
         client.submit(job(bucket))
 

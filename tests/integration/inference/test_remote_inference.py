@@ -6,18 +6,30 @@ import pytest
 from apache_beam.ml.inference.base import KeyedModelHandler, RunInference
 from apache_beam.testing.util import assert_that
 
-from tf_dataflow_serving.inference.endpoint import PredictionEndpoint
+from tf_dataflow_serving.inference.endpoint import Endpoint, PredictionEndpoint, VertexEndpoint
 from tf_dataflow_serving.inference.errors import PredictionRejected, PredictionUnavailable
 from tf_dataflow_serving.inference.online import OnlinePredictor
-from tf_dataflow_serving.inference.remote import OnlineModelHandler, estimate_cmle
+from tf_dataflow_serving.inference.remote import (
+    OnlineModelHandler,
+    estimate_cmle,
+    estimate_online,
+    estimate_vertex,
+)
 from tf_dataflow_serving.inference.results import NOT_FINITE, Rejected
 from tf_dataflow_serving.inference.retry import RetryPolicy
 
 IMPATIENT = RetryPolicy(initial=0.001, maximum=0.01, deadline=0.1)
 
 
+@pytest.fixture(params=["cmle", "vertex"])
+def endpoint(request, service_url) -> Endpoint:
+    if request.param == "vertex":
+        return VertexEndpoint(service_url, "p", "europe-west4", "weights")
+    return PredictionEndpoint(service_url, "p", "weights", "v1")
+
+
 def test_estimates_are_the_models_own(endpoint, signature, instances):
-    assert estimate_cmle(instances, endpoint) == signature.predict(instances)
+    assert estimate_online(instances, endpoint) == signature.predict(instances)
 
 
 def test_the_environment_names_the_service(service_url, monkeypatch, instances):
@@ -25,6 +37,8 @@ def test_the_environment_names_the_service(service_url, monkeypatch, instances):
     monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", "p")
     with pytest.raises(PredictionRejected, match='"babyweight_estimator" was not found'):
         estimate_cmle(instances)
+    with pytest.raises(PredictionRejected, match="babyweight-estimator"):
+        estimate_vertex(instances)
 
 
 def test_an_instance_that_fails_is_rejected_alone(endpoint, instances, signature):
@@ -47,13 +61,13 @@ def test_an_instance_that_fails_is_rejected_alone(endpoint, instances, signature
 
 def test_a_plain_call_says_why_an_instance_is_rejected(endpoint, instances):
     with pytest.raises(PredictionRejected, match="Expected float32, got 'old'"):
-        estimate_cmle([*instances, instances[0] | {"mother_age": "old"}], endpoint)
+        estimate_online([*instances, instances[0] | {"mother_age": "old"}], endpoint)
 
 
 def test_more_bytes_than_a_request_may_have_go_in_several(endpoint, instances, signature):
     batch = instances * 200
     expected = signature.predict(instances) * 200
-    assert estimate_cmle(batch, endpoint) == pytest.approx(expected)
+    assert estimate_online(batch, endpoint) == pytest.approx(expected)
 
 
 def test_an_instance_longer_than_a_request_is_rejected_unsent(endpoint, instances):
@@ -69,6 +83,14 @@ def test_a_version_that_does_not_exist_rejects_all(service_url, instances):
     assert set(results) == {
         Rejected('HTTP 404: Field: name Error: The version resource: "v9" was not found.')
     }
+
+
+def test_an_endpoint_that_does_not_exist_rejects_all(service_url, instances):
+    endpoint = VertexEndpoint(service_url, "p", endpoint="nothing")
+    results = OnlinePredictor(endpoint, RetryPolicy()).estimate(instances)
+    assert len(set(results)) == 1
+    assert results[0].reason.startswith("HTTP 404: ")
+    assert "endpoints/nothing" in results[0].reason
 
 
 def test_a_service_that_is_away_is_unavailable(instances):
@@ -135,4 +157,4 @@ def test_a_handler_gives_the_same_results_after_pickling(endpoint, instances):
     assert copy.batch_elements_kwargs() == {"min_batch_size": 3, "max_batch_size": 3}
     first = handler.run_inference(instances, handler.load_model())
     assert copy.run_inference(instances, copy.load_model()) == first
-    assert first[0].model_id == "projects/p/models/weights/versions/v1"
+    assert first[0].model_id == endpoint.resource

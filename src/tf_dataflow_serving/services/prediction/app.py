@@ -33,7 +33,7 @@ _STATUS: Mapping[type[ResourceError], tuple[int, str]] = {
 
 def create_app(service: PredictionService, control: Sequence[Route] = ()) -> Starlette:
     """Return the application that serves all protocols, and `control`."""
-    return Starlette(
+    application = Starlette(
         routes=[
             *cmle.routes(service),
             *vertex.mounts(service),
@@ -49,6 +49,9 @@ def create_app(service: PredictionService, control: Sequence[Route] = ()) -> Sta
             Exception: _internal_error,
         },
     )
+    # What does not exist is not found, rather than elsewhere with a slash more or less.
+    application.router.redirect_slashes = False
+    return application
 
 
 async def _resource_error(_: Request, error: Exception) -> Response:

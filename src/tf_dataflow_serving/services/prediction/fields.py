@@ -100,6 +100,10 @@ class Fields:
         path = _CAPITAL.sub("_", name).lower()
         return type(self)(value, path)
 
+    def optional_section(self, name: str) -> Self:
+        """Return the fields of an object, none if it is not there."""
+        return self.section(name) if self.has(name) else type(self)({}, name)
+
 
 def _is_percentage(value: object) -> bool:
     """Whether it is one; an int32 may be a string in Google's JSON."""

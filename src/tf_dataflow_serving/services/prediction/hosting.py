@@ -36,6 +36,7 @@ from tf_dataflow_serving.services.prediction.registered_models import (
     RegisteredVersion,
     Upload,
 )
+from tf_dataflow_serving.services.prediction.saved_model import SavedModel
 
 Clock = Callable[[], datetime]
 _FAILURES = (ResourceError, StorageFailed, ModelUnusable)
@@ -61,6 +62,7 @@ class Hosting:
     endpoints: Endpoints
     artifacts: Artifacts
     clock: Clock
+    new_id: Callable[[], str]
 
     async def upload(self, parent: str, model_id: str, upload: Upload) -> RegisteredVersion:
         """Copy and load what is uploaded, and register it; raises OperationFailed."""
@@ -98,6 +100,11 @@ class Hosting:
             return self.endpoints.deploy(parent, endpoint_id, deployed, deployment.traffic)
         except _FAILURES as error:
             raise OperationFailed(f"The model cannot be deployed: {error}") from error
+
+    def load(self, project: str, location: str, model_id: str, version: str) -> SavedModel:
+        """Return what predicts for a version; raises NotFound, ModelUnusable."""
+        parent = f"projects/{project}/locations/{location}"
+        return self.models.version(parent, model_id, version).model.get()
 
     def delete_model(self, parent: str, model_id: str) -> None:
         """Delete a model with its versions; raises NotFound, or FailedPrecondition if deployed."""
@@ -146,7 +153,7 @@ def open_hosting(
         EndpointDocuments(documents, models),
         [_endpoint(model) for model in shared],
     )
-    return Hosting(models, endpoints, artifacts, clock)
+    return Hosting(models, endpoints, artifacts, clock, _new_id)
 
 
 def _registered(model: Model) -> RegisteredModel:

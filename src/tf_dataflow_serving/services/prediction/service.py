@@ -104,7 +104,7 @@ async def open_service(
         )
         archive = JobArchive(documents, directory / "jobs")
         threads = FairThreads(workers, _CPUS)
-        loader = _job_models(artifacts, models)
+        loader = _job_models(artifacts, models, hosting)
         jobs = BatchJobs(JobRuns(store, loader, archive, threads, _now), _CONCURRENT_JOBS)
         jobs.resume()
         operations = Operations(_now)
@@ -131,11 +131,12 @@ def _kept(data_dir: Path | None) -> Iterator[tuple[Documents, Path]]:
         yield documents, directory
 
 
-def _job_models(artifacts: Artifacts, models: ModelRegistry) -> ModelLoader:
+def _job_models(artifacts: Artifacts, models: ModelRegistry, hosting: Hosting) -> ModelLoader:
     """Return what loads a job's model, or has it at hand, by where the model comes from."""
     by_origin: Mapping[ModelOrigin, Callable[..., SavedModel]] = {
         ModelOrigin.STORAGE: artifacts.load_from,
         ModelOrigin.CLOUD_ML_ENGINE: models.serving,
+        ModelOrigin.VERTEX_AI: hosting.load,
     }
     return lambda model: by_origin[model.origin](*model.path)
 

@@ -22,7 +22,7 @@ def plan_document(plan: FaultPlan) -> dict[str, Any]:
         "retry_after": plan.retry_after,
         "reset": plan.reset,
         "truncate": plan.truncate,
-        "slow_body": str(plan.slow_body),
+        "slow_body": None if plan.slow_body is None else str(plan.slow_body),
         "restart": None if plan.restart is None else str(plan.restart),
     }
 

@@ -82,4 +82,5 @@ def _alternatives(plan: FaultPlan) -> Iterator[tuple[float, Fate]]:
         retry_after = plan.retry_after if code in _RETRIED else None
         yield probability, Fate(refusal=Refusal(code, "Injected fault.", retry_after))
     yield plan.truncate, Fate(truncated=True)
-    yield plan.slow_body.probability, Fate(drip_seconds=plan.slow_body.seconds)
+    if plan.slow_body is not None:
+        yield plan.slow_body.probability, Fate(drip_seconds=plan.slow_body.seconds)

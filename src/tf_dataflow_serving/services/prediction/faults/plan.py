@@ -79,7 +79,7 @@ class FaultPlan:
     retry_after: int | None = None
     reset: float = 0.0
     truncate: float = 0.0
-    slow_body: SlowBody = SlowBody(0.0, 0.0)
+    slow_body: SlowBody | None = None
     restart: Restart | None = None
 
     def __post_init__(self) -> None:
@@ -103,14 +103,10 @@ class FaultPlan:
             check_range("errors", probability, 0, 1)
 
     def _check_sum(self) -> None:
-        probabilities = (
-            self.reset,
-            *self.errors.values(),
-            self.truncate,
-            self.slow_body.probability,
-        )
-        if sum(probabilities) > 1 + _ROUNDING:
+        slow = self.slow_body.probability if self.slow_body else 0.0
+        total = self.reset + sum(self.errors.values()) + self.truncate + slow
+        if total > 1 + _ROUNDING:
             raise InvalidPlan(
                 "errors, reset, truncate, slow_body",
-                f"the sum of their probabilities is {sum(probabilities):g}, more than 1",
+                f"the sum of their probabilities is {total:g}, more than 1",
             )

@@ -56,6 +56,8 @@ def mount(service: PredictionService) -> Mount:
             Exception: _internal_error,
         },
     )
+    # What does not exist is not found, rather than elsewhere with a slash more or less.
+    application.router.redirect_slashes = False
     return Mount(ROOT.removesuffix("/"), application)
 
 

@@ -46,7 +46,7 @@ def upload(parent: str, body: Json) -> Upload:
     fields = Fields(body, "")
     model = fields.section("model")
     return Upload(
-        display_name=_display_name(model),
+        display_name=display_name(model),
         artifact_uri=_artifact_uri(model),
         model_id=fields.optional_text("modelId"),
         parent_id=_parent_id(parent, fields),
@@ -62,7 +62,7 @@ def endpoint_definition(body: Json) -> EndpointDefinition:
     """Return what an Endpoint says of itself; raises InvalidArgument."""
     fields = Fields(body, "endpoint")
     return EndpointDefinition(
-        _display_name(fields),
+        display_name(fields),
         fields.optional_text("description"),
         fields.texts_by_name("labels"),
         fields.attributes(_ENDPOINT_ATTRIBUTES),
@@ -132,19 +132,20 @@ def model_reference(parent: str, fields: Fields, name: str) -> tuple[str, str]:
     return match[1], match[2] or ""
 
 
+def display_name(fields: Fields) -> str:
+    """Return the name that has to be there; raises InvalidArgument."""
+    name = fields.text("displayName")
+    if len(name) > _MAX_DISPLAY_NAME:
+        raise fields.refuse("displayName", f"At most {_MAX_DISPLAY_NAME} characters are allowed.")
+    return name
+
+
 def storage_path(fields: Fields, name: str) -> str:
     """Return a path on Cloud Storage that has to be there; raises InvalidArgument."""
     path = fields.text(name)
     if not _STORAGE_PATH.fullmatch(path):
         raise fields.refuse(name, f"{path!r} is not a Cloud Storage path, gs://bucket/path.")
     return path
-
-
-def _display_name(fields: Fields) -> str:
-    name = fields.text("displayName")
-    if len(name) > _MAX_DISPLAY_NAME:
-        raise fields.refuse("displayName", f"At most {_MAX_DISPLAY_NAME} characters are allowed.")
-    return name
 
 
 def _artifact_uri(model: Fields) -> str:
@@ -172,7 +173,7 @@ def _changes(fields: Fields, mask: str, changeable: tuple[str, ...]) -> dict[str
 
 
 _CHANGES: Mapping[str, Any] = {
-    "display_name": _display_name,
+    "display_name": display_name,
     "description": lambda fields: fields.optional_text("description"),
     "version_description": lambda fields: fields.optional_text("versionDescription"),
     "labels": lambda fields: fields.texts_by_name("labels"),

@@ -26,6 +26,7 @@ from tf_dataflow_serving.services.prediction.http_json import error_response
 from tf_dataflow_serving.services.prediction.service import PredictionService
 from tf_dataflow_serving.services.prediction.vertex import (
     endpoint_routes,
+    job_routes,
     model_routes,
     operation_routes,
     prediction_routes,
@@ -71,6 +72,7 @@ def mounts(service: PredictionService) -> list[Mount]:
             *(Route(path, _left_out, methods=["GET", "POST"]) for path in _LEFT_OUT),
             *endpoint_routes.routes(service),
             *model_routes.routes(service),
+            *job_routes.routes(service),
         ]
     )
     return [
