@@ -137,8 +137,9 @@ def _up_in_containers(images: Images, faults: FaultPlan | None) -> int:
 def _inject(faults: FaultPlan | None, stack: "Stack") -> None:
     from tf_dataflow_serving.services.prediction.control.client import PredictionControl
 
-    if faults is not None:
-        with PredictionControl(stack.endpoints.prediction) as control:
+    url = stack.endpoints.prediction
+    if faults is not None and url is not None:
+        with PredictionControl(url) as control:
             control.inject(faults)
 
 

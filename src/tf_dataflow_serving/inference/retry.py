@@ -75,18 +75,14 @@ class Retrier:
         patience = patience or self.patience()
         attempt = 0
         while True:
+            attempt += 1
             try:
                 return self._attempt(function, patience)
+            except final as failure:
+                self._require_time(patience, 0.0, attempt, failure)
+                raise
             except Transient as failure:
-                attempt += 1
-                passed_on = isinstance(failure, final)
-                wait = 0.0 if passed_on else self._wait(attempt, failure)
-                self._require_time(patience, wait, attempt, failure)
-                if passed_on:
-                    raise
-                if isinstance(failure, Throttled):
-                    patience.throttled += wait
-            self.sleep(wait)
+                self._pause(patience, attempt, failure)
 
     def _attempt(self, function: Callable[[], Result], patience: Patience) -> Result:
         with self.gate.turn(patience.since + self.policy.deadline) as waited:
@@ -95,8 +91,12 @@ class Retrier:
         patience.since = self.clock()
         return result
 
-    def _wait(self, attempt: int, failure: Transient) -> float:
-        return max(self.uniform(0, self.policy.ceiling(attempt - 1)), failure.retry_after)
+    def _pause(self, patience: Patience, attempt: int, failure: Transient) -> None:
+        wait = max(self.uniform(0, self.policy.ceiling(attempt - 1)), failure.retry_after)
+        self._require_time(patience, wait, attempt, failure)
+        if isinstance(failure, Throttled):
+            patience.throttled += wait
+        self.sleep(wait)
 
     def _require_time(
         self, patience: Patience, wait: float, attempt: int, failure: Transient

@@ -62,7 +62,7 @@ class Gate:
     def turn(self, until: float) -> Iterator[float]:
         """Wait for a turn and yield how long that took; the request is made within.
 
-        Raises NoTurn at once if there is none until then, by the clock, for the service's quiet.
+        Raises NoTurn if none comes until then, by the clock; at once if the quiet lasts longer.
         """
         entrance = self._enter(until)
         try:

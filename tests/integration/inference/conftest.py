@@ -1,11 +1,15 @@
-"""A model behind the natality contract, and the prediction service that serves it."""
+"""A model behind the natality contract, the prediction service that serves it, and its storage."""
 
+import json
 import random
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import tensorflow as tf
+from google.auth.credentials import AnonymousCredentials
+from google.cloud import storage
 
 from tf_dataflow_serving.inference.endpoint import PredictionEndpoint
 from tf_dataflow_serving.model.contract import INPUTS, Signature, load_signature
@@ -82,3 +86,22 @@ def service_url(
 @pytest.fixture
 def endpoint(service_url: str) -> PredictionEndpoint:
     return PredictionEndpoint(service_url, "p", "weights", "v1")
+
+
+@pytest.fixture
+def bucket(storage_url) -> storage.Bucket:
+    client = storage.Client(
+        project="p",
+        credentials=AnonymousCredentials(),
+        client_options={"api_endpoint": storage_url},
+    )
+    return client.create_bucket(f"jobs-{uuid.uuid4().hex}")
+
+
+@pytest.fixture
+def put(bucket) -> Callable[..., None]:
+    def put_lines(name: str, *lines: object) -> None:
+        text = (line if isinstance(line, str) else json.dumps(line) for line in lines)
+        bucket.blob(name).upload_from_string("".join(f"{line}\n" for line in text))
+
+    return put_lines

@@ -1,13 +1,9 @@
-"""Jobs end to end: lines in the storage service, predicted by the prediction service."""
+"""Cloud ML Engine jobs end to end: lines in storage, predicted by the prediction service."""
 
 import json
-import uuid
-from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from google.auth.credentials import AnonymousCredentials
-from google.cloud import storage
 
 from tf_dataflow_serving.inference.batch_job import BatchJob, JobState, wait
 from tf_dataflow_serving.inference.cmle_job import CmleJobClient
@@ -19,25 +15,6 @@ from tf_dataflow_serving.inference.errors import (
 )
 
 TIMEOUT = 60.0
-
-
-@pytest.fixture
-def bucket(storage_url) -> storage.Bucket:
-    client = storage.Client(
-        project="p",
-        credentials=AnonymousCredentials(),
-        client_options={"api_endpoint": storage_url},
-    )
-    return client.create_bucket(f"jobs-{uuid.uuid4().hex}")
-
-
-@pytest.fixture
-def put(bucket) -> Callable[..., None]:
-    def put_lines(name: str, *lines: object) -> None:
-        text = (line if isinstance(line, str) else json.dumps(line) for line in lines)
-        bucket.blob(name).upload_from_string("".join(f"{line}\n" for line in text))
-
-    return put_lines
 
 
 @pytest.fixture

@@ -1,18 +1,25 @@
 """Real clients, in a Python that has the site directory on its path, reach loopback servers."""
 
+import json
 import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
 
+from tf_dataflow_serving.model import SHIPPED
+from tf_dataflow_serving.model.contract import load_signature
+from tf_dataflow_serving.natality.generator import instances
 from tf_dataflow_serving.services.redirect import SITE_DIRECTORY
+
+VERTEX_PIPELINE = Path(__file__).with_name("vertex_pipeline.py")
 
 
 @pytest.fixture
@@ -106,3 +113,29 @@ def test_the_storage_api_clients_reach_the_emulator(rpc: tuple[str, list[str]]) 
         "BigQueryRead/CreateReadSession",
         "BigQueryWrite/GetWriteStream",
     ]
+
+
+def test_a_plain_pipeline_asks_vertex_ai_here(
+    stack_environment: Mapping[str, str], tmp_path: Path
+) -> None:
+    """Under `exec` it reaches the services, and asks nobody else for anything."""
+    rows = list(instances(40, seed=5))
+    estimates = [[estimate] for estimate in load_signature(str(SHIPPED)).predict(rows)]
+    output = tmp_path / "predictions"
+    ours = [sys.executable, "-m", "tf_dataflow_serving", "exec", "--services", "external", "--"]
+    flags = ["--endpoint", "babyweight-estimator", "--output", str(output)]
+    ran = subprocess.run(
+        [*ours, sys.executable, VERTEX_PIPELINE, *flags, "--instances", json.dumps(rows)],
+        env=stack_environment,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr
+    predicted = {json.dumps(row): found for row, found in map(json.loads, output.open())}
+    assert predicted == {
+        json.dumps(row): pytest.approx(estimate)
+        for row, estimate in zip(rows, estimates, strict=True)
+    }
+    assert json.loads(ran.stdout) == {"predictions": [pytest.approx(estimates[0])]}

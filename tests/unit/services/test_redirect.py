@@ -22,6 +22,11 @@ TRANSPORTS = {
     f"{STORAGE}.big_query_write.transports.grpc": "BigQueryWriteGrpcTransport",
     f"{STORAGE}.big_query_write.transports.grpc_asyncio": "BigQueryWriteGrpcAsyncIOTransport",
 }
+AIPLATFORM = {
+    "google.cloud.aiplatform.initializer",
+    "google.cloud.aiplatform.models",
+    "google.cloud.aiplatform.utils.resource_manager_utils",
+}
 
 
 def run_python(code: str, *path: Path, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -38,7 +43,7 @@ def run_python(code: str, *path: Path, **environment: str) -> subprocess.Complet
 
 
 def test_every_client_is_known() -> None:
-    assert set(redirect._PATCHES) == {APITOOLS, ACCOUNTS, *TRANSPORTS}
+    assert set(redirect._PATCHES) == {APITOOLS, ACCOUNTS, *TRANSPORTS, *AIPLATFORM}
 
 
 @pytest.mark.parametrize(("emulator", "remarks"), [("http://127.0.0.1:1", 0), ("", 1)])

@@ -27,6 +27,9 @@ class Example:
     instance: object
 
 
+Predicted = tuple[Example, dict[str, Any]]
+
+
 @dataclass(frozen=True)
 class BatchPrediction:
     """Predicts lines and counts what cannot be predicted.
@@ -48,8 +51,9 @@ class BatchPrediction:
             errors: list[str] = []
             examples = list(self._examples(batch, errors))
             predicted = predict_isolating(self.signature, examples, errors)
-            results.writelines(self._result(*pair) for pair in predicted)
-            tally.add(len(predicted), errors)
+            written = list(self._results(predicted, errors))
+            results.writelines(written)
+            tally.add(len(written), errors)
 
     def _examples(self, lines: Iterable[bytes], errors: list[str]) -> Iterator[Example]:
         for text in lines:
@@ -61,14 +65,19 @@ class BatchPrediction:
             except PredictionFailed as error:
                 errors.append(f"Error processing input: {error}")
 
-    def _result(self, example: Example, prediction: dict[str, Any]) -> bytes:
-        result = self.form.result(example.line, prediction)
-        return orjson.dumps(result, option=orjson.OPT_APPEND_NEWLINE)
+    def _results(self, predicted: Iterable[Predicted], errors: list[str]) -> Iterator[bytes]:
+        for example, prediction in predicted:
+            result = self.form.result(example.line, prediction)
+            try:
+                yield orjson.dumps(result, option=orjson.OPT_APPEND_NEWLINE)
+            except orjson.JSONEncodeError as error:
+                # What can be read can be nested more deeply than what can be written.
+                errors.append(f"Error writing the result: {error}")
 
 
 def predict_isolating(
     signature: ServingSignature, examples: Sequence[Example], errors: list[str]
-) -> list[tuple[Example, dict[str, Any]]]:
+) -> list[Predicted]:
     """Return all examples that have a prediction with it; append the others' messages."""
     try:
         predictions = signature.predict([example.instance for example in examples])

@@ -27,7 +27,7 @@ from tf_dataflow_serving.services.prediction.errors import (
     StorageFailed,
 )
 from tf_dataflow_serving.services.prediction.lazy_model import LazyModel
-from tf_dataflow_serving.services.prediction.models import Model
+from tf_dataflow_serving.services.prediction.models import Model, Version
 from tf_dataflow_serving.services.prediction.operations import OperationFailed
 from tf_dataflow_serving.services.prediction.registered_documents import RegisteredModelDocuments
 from tf_dataflow_serving.services.prediction.registered_models import (
@@ -143,7 +143,7 @@ def open_hosting(
 
     Each of them is also on an endpoint of its own, the first version with all traffic.
     """
-    shared = [_registered(model) for model in deployed]
+    shared = _registered(deployed)
     keeper = RegisteredModelDocuments(documents, artifacts.load, shared)
     models = RegisteredModels(clock, _new_id, keeper, shared)
     endpoints = Endpoints(
@@ -156,21 +156,24 @@ def open_hosting(
     return Hosting(models, endpoints, artifacts, clock, _new_id)
 
 
-def _registered(model: Model) -> RegisteredModel:
-    created = min(version.created for version in model.versions.values())
-    registered = RegisteredModel(model.name.lower(), model.name, created, created)
-    for version in model.versions.values():
-        assert version.saved_model is not None  # noqa: S101 - the start fails without it
-        registered.add(
-            RegisteredVersion(
-                number=registered.next_number(),
-                model=LazyModel.of(version.saved_model),
-                created=version.created,
-                updated=version.created,
-            ),
-            [version.name],
+def _registered(deployed: Sequence[Model]) -> list[RegisteredModel]:
+    """Return the models under ids in lower case, as all ids are; of equal ids they are one."""
+    found: dict[str, RegisteredModel] = {}
+    for model in deployed:
+        created = min(version.created for version in model.versions.values())
+        registered = found.setdefault(
+            model.name.lower(), RegisteredModel(model.name.lower(), model.name, created, created)
         )
-    return registered
+        for version in model.versions.values():
+            registered.add(_registered_version(registered.next_number(), version), [version.name])
+    return list(found.values())
+
+
+def _registered_version(number: str, version: Version) -> RegisteredVersion:
+    assert version.saved_model is not None  # noqa: S101 - the start fails without it
+    return RegisteredVersion(
+        number, LazyModel.of(version.saved_model), version.created, version.created
+    )
 
 
 def _endpoint(model: RegisteredModel) -> Endpoint:

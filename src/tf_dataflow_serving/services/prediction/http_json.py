@@ -56,7 +56,9 @@ def parse_object(body: bytes) -> dict[str, Any]:
     """Return the JSON object that a body is, an empty one for no body; raises MalformedRequest."""
     try:
         value = orjson.loads(body or b"{}")
-    except orjson.JSONDecodeError as error:
+        # What is read can be nested more deeply than what can be written: kept, or shown again.
+        orjson.dumps(value)
+    except (orjson.JSONDecodeError, orjson.JSONEncodeError) as error:
         raise MalformedRequest(f"Invalid JSON payload received. {error}") from error
     if not isinstance(value, dict):
         raise MalformedRequest("Invalid JSON payload received. An object is expected.")

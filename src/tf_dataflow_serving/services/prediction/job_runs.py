@@ -118,7 +118,8 @@ class JobRuns:
 
     def _forget_lost_files(self, job: Job) -> None:
         """Have workers begin again whose files a power cut has taken."""
-        for worker, path in zip(job.workers, self._results(job), strict=True):
+        for index, worker in enumerate(job.workers):
+            path = self._results_file(job, index)
             if not path.exists() or path.stat().st_size < worker.progress.written:
                 worker.progress = Progress()
 
@@ -148,7 +149,7 @@ class JobRuns:
     def _predict_piece(
         self, job: Job, index: int, piece: Piece, prediction: BatchPrediction
     ) -> int:
-        path = self._results(job)[index]
+        path = self._results_file(job, index)
         attempt = partial(self._attempt_piece, job.workers[index], piece, path, prediction)
         return patiently(attempt, job.stop)
 
@@ -169,7 +170,7 @@ class JobRuns:
             patiently(partial(self.store.upload, path, _object(job, path)), job.stop)
 
     def _finished_files(self, job: Job) -> list[Path]:
-        results = self._results(job)
+        results = [self._results_file(job, index) for index in range(len(job.workers))]
         for path in results:
             path.touch()
         return [*results, write_error_counts(job.tally.errors, self.archive.directory(job))]
@@ -178,10 +179,8 @@ class JobRuns:
         for path in self._finished_files(job):
             patiently(partial(self.store.delete, _object(job, path)), stop)
 
-    def _results(self, job: Job) -> list[Path]:
-        directory = self.archive.directory(job)
-        count = len(job.workers)
-        return [directory / results_name(index, count) for index in range(count)]
+    def _results_file(self, job: Job, index: int) -> Path:
+        return self.archive.directory(job) / results_name(index, len(job.workers))
 
     async def _in_turn(self, job: Job, function: Callable[..., T], *arguments: object) -> T:
         return await self.threads.run(job.name, function, job, *arguments)

@@ -111,8 +111,10 @@ class Worker:
 
 @dataclass
 class Job:
-    """A job and how far it has come. `workspace` names its directory, `publishing` tells that
-    objects of it may be there; `settled` is the tally of one that has ended.
+    """A job and how far it has come.
+
+    `workspace` names the directory for its files. `publishing` tells that objects of its results
+    may be there. `settled` is the tally of a job that has ended.
     """
 
     definition: JobDefinition

@@ -80,12 +80,20 @@ class ObjectStore:
 
     @contextmanager
     def open(self, source: StoredObject) -> Iterator[IO[bytes]]:
-        """Give an object as a file that fetches what is read of it."""
+        """Give an object as a file that fetches what is read of it.
+
+        Also raises StorageFailed when this generation of it is not there any more.
+        """
         bucket, name = split(source.uri)
         blob = self._client.bucket(bucket).blob(name, generation=source.generation)
         with _storage_failures(source.uri):
             chunks: Any = blob.open("rb", chunk_size=_CHUNK_BYTES, **_LIMITS)
-            yield io.BufferedReader(chunks)
+            try:
+                yield io.BufferedReader(chunks)
+            except NotFound as error:
+                raise StorageFailed(
+                    f"{source.uri} was deleted or written over since the job began."
+                ) from error
 
     def upload(self, source: Path, uri: str) -> None:
         """Copy a file to an object, in place of one that may be there."""

@@ -3,10 +3,10 @@
 import gzip
 import io
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from typing import IO, Protocol
+from typing import IO
 
 from tf_dataflow_serving.services.prediction.errors import StorageFailed
 from tf_dataflow_serving.services.prediction.objects import StoredObject
@@ -16,13 +16,7 @@ PIECE_BYTES = 1024 * 1024
 work; far more than its requests to the storage service cost."""
 
 _COMPRESSED = ".gz"
-
-
-class Reader(Protocol):
-    """Opens objects, as `ObjectStore.open` does."""
-
-    def __call__(self, source: StoredObject) -> AbstractContextManager[IO[bytes]]:
-        """Give the object as a file that can be read from any place."""
+Reader = Callable[[StoredObject], AbstractContextManager[IO[bytes]]]
 
 
 @dataclass(frozen=True)
@@ -37,7 +31,7 @@ class Piece:
     end: int
 
     def lines(self, reader: Reader) -> Iterator[bytes]:
-        """Yield the lines, each with its end; raises StorageFailed."""
+        """Yield the lines, each with its end; `reader` opens objects. Raises StorageFailed."""
         with reader(self.source) as content:
             if _is_compressed(self.source):
                 yield from _decompressed(content, self.source.uri)

@@ -106,9 +106,9 @@ async def open_service(
         threads = FairThreads(workers, _CPUS)
         loader = _job_models(artifacts, models, hosting)
         jobs = BatchJobs(JobRuns(store, loader, archive, threads, _now), _CONCURRENT_JOBS)
-        jobs.resume()
         operations = Operations(_now)
         try:
+            jobs.resume()
             yield PredictionService(
                 models, hosting, jobs, operations, documents, artifacts, predictors
             )

@@ -1,9 +1,11 @@
 """Faults of the service as a process, as its clients meet them."""
 
+import os
 import socket
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import httpx
 import pytest
@@ -205,3 +207,13 @@ def test_a_plan_can_be_in_force_from_the_start(
     assert (response.status_code, response.headers["Retry-After"]) == (503, "4")
     with PredictionControl(url) as control:
         assert control.plan() == FaultPlan(seed=9, errors={503: 1.0}, retry_after=4)
+
+
+def test_a_service_that_is_away_can_be_stopped(storage_url: str, tmp_path: Path):
+    arguments = ["--storage_url", storage_url]
+    module = "tf_dataflow_serving.services.prediction"
+    service = ServiceProcess.start("prediction", module, arguments, tmp_path / "log", os.environ)
+    with PredictionControl(f"http://127.0.0.1:{service.ports['http']}") as control:
+        control.restart(600)
+    service.stop()
+    assert service.process.returncode == 0

@@ -6,6 +6,7 @@ import socket
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from http.client import HTTPException, HTTPResponse
+from itertools import product
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote_from_bytes
@@ -208,13 +209,22 @@ def test_any_instances_are_predicted_or_refused(fuzzed, path):
     assert_alive(fuzzed)
 
 
-@pytest.mark.parametrize("depth", [32, 255, 1_000, 100_000])
-@pytest.mark.parametrize("path", [filled(route, True) for route in POST_ROUTES])
-def test_deep_nesting_is_refused(fuzzed, path, depth):
-    for name in ("instances", "inputs", "name", "predictionInput", "model"):
-        for opening, closing in (("[", "]"), ('{"a":', "}")):
-            body = f'{{"{name}": {opening * depth}1{closing * depth}}}'
-            assert_answered(ask(fuzzed, "POST", path.encode(), body.encode()), path)
+@pytest.mark.parametrize("route", POST_ROUTES)
+def test_a_path_that_is_nearly_right_gets_an_answer(fuzzed, route):
+    endings = ("/", "//", "/%0A", "%0A", "?", "#", ":", "%00")
+    for method, ending in product(METHODS, endings):
+        path = filled(route, True) + ending
+        assert_answered(ask(fuzzed, method, path.encode()), path)
+
+
+@pytest.mark.parametrize("route", POST_ROUTES)
+def test_deep_nesting_is_refused(fuzzed, route):
+    path = filled(route, True)
+    names = ("instances", "inputs", "name", "predictionInput", "model")
+    brackets = (("[", "]"), ('{"a":', "}"))
+    for name, (opening, closing), depth in product(names, brackets, (32, 255, 1_000, 100_000)):
+        body = f'{{"{name}": {opening * depth}1{closing * depth}}}'
+        assert_answered(ask(fuzzed, "POST", path.encode(), body.encode()), path)
     assert_alive(fuzzed)
 
 

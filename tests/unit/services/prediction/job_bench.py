@@ -40,7 +40,7 @@ class DirectoryStore:
         self.gate = threading.Event()
         self.gate.set()
         self.opened = threading.Semaphore(0)
-        self.openings = 0
+        self.openings: list[str] = []
         self.upload_gate = threading.Event()
         self.upload_gate.set()
         self.uploading = threading.Semaphore(0)
@@ -60,7 +60,7 @@ class DirectoryStore:
         self.opened.release()
         assert self.gate.wait(WAIT_SECONDS)
         self._be_away()
-        self.openings += 1
+        self.openings.append(source.uri)
         if "broken" in source.uri:
             raise StorageFailed(f"{source.uri}: gone")
         with self._path(source.uri).open("rb") as content:

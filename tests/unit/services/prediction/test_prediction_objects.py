@@ -5,7 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tf_dataflow_serving.services.prediction.errors import InvalidArgument, StorageFailed
+from tf_dataflow_serving.services.prediction.errors import (
+    InvalidArgument,
+    StorageFailed,
+    StorageUnavailable,
+)
 from tf_dataflow_serving.services.prediction.objects import ObjectStore, _expression, split
 
 
@@ -45,7 +49,7 @@ def test_refuses_what_is_not_an_object_uri(uri):
 def test_a_service_that_is_away_fails_in_one_place(monkeypatch):
     store = ObjectStore("http://127.0.0.1:9")
     monkeypatch.setattr("tf_dataflow_serving.services.prediction.objects._LIMITS", {"retry": None})
-    with pytest.raises(StorageFailed, match="gs://b/in/"):
+    with pytest.raises(StorageUnavailable, match="gs://b/in/"):
         store.matching("gs://b/in/*")
 
 

@@ -86,7 +86,7 @@ def test_a_job_goes_on_where_it_was(bench, store, job, openings):
     assert (done.state, done.tally.predictions) == (JobState.SUCCEEDED, RECORDS)
     assert done.definition == job
     check_results(store)
-    assert store.openings <= pieces + THREADS
+    assert len(store.openings) <= pieces + THREADS
     assert list(bench.files.iterdir()) == []
 
 
@@ -135,7 +135,7 @@ def test_a_job_that_was_being_cancelled_is_cancelled(bench, store, job):
     store.put(f"out/prediction.results-00001-of-{WORKERS:05d}", "half of a result")
     assert finish(bench).state is JobState.CANCELLED
     assert store.results() == {}
-    assert store.openings == 0
+    assert store.openings == []
 
 
 def test_the_storage_service_may_come_up_later(bench, store, job):
@@ -155,6 +155,20 @@ def test_a_job_fails_whose_model_is_gone(bench, store, job):
     assert done.state is JobState.FAILED
     assert "The model was not found." in done.error_message
     assert store.results() == {}
+
+
+def test_what_a_crash_left_of_a_job_that_had_ended_is_removed(bench, store, job):
+    archive = JobArchive(bench.documents, bench.files)
+    done = Job(job, NOW, "workspace", JobState.SUCCEEDED, NOW, NOW)
+    plan = Plan(store.matching("gs://b/in/*"), WORKERS, PIECE_BYTES)
+    done.workers = plan.workers()
+    archive.save(done)
+    archive.save_plan(done, plan)
+    archive.save_progress(done, 1)
+    (archive.directory(done) / "results").touch()
+    assert finish(bench).tally.predictions == 0
+    assert list(bench.files.iterdir()) == []
+    assert [bench.documents.all(kind) for kind in ("job_plans", "job_progress")] == [{}, {}]
 
 
 def test_a_job_that_has_ended_is_still_there_until_it_is_deleted(bench, job):

@@ -5,6 +5,7 @@ and get_model_status_impl.cc word them.
 """
 
 import asyncio
+import re
 
 import orjson
 from starlette.applications import Starlette
@@ -58,7 +59,10 @@ def mount(service: PredictionService) -> Mount:
     )
     # What does not exist is not found, rather than elsewhere with a slash more or less.
     application.router.redirect_slashes = False
-    return Mount(ROOT.removesuffix("/"), application)
+    mounted = Mount(ROOT.removesuffix("/"), application)
+    # A path with a line break, %0A, is of this protocol too; a dot alone would not match it.
+    mounted.path_regex = re.compile(mounted.path_regex.pattern, re.DOTALL)
+    return mounted
 
 
 class _TensorFlowServing:

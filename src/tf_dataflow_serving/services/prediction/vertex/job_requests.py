@@ -17,11 +17,11 @@ from tf_dataflow_serving.services.prediction.registered_models import Registered
 from tf_dataflow_serving.services.prediction.vertex.requests import (
     display_name,
     model_reference,
-    storage_path,
 )
 
 _FORMAT = "jsonl"
 _SOURCE = re.compile(r"gs://[^/*?]+/.+")
+_PREFIX = re.compile(r"gs://[^/*?]+(?:/.*)?")
 # BatchDedicatedResources.max_replica_count, ManualBatchTuningParameters.batch_size.
 _DEFAULT_REPLICAS = 10
 _DEFAULT_BATCH_SIZE = 64
@@ -80,9 +80,14 @@ def _inputs(config: Fields) -> list[str]:
 def _output_directory(config: Fields, model: str, now: datetime) -> str:
     if config.text("predictionsFormat") != _FORMAT:
         raise config.refuse("predictionsFormat", f"Only {_FORMAT} is supported.")
-    prefix = storage_path(config.section("gcsDestination"), "outputUriPrefix").rstrip("/")
+    destination = config.section("gcsDestination")
+    prefix = destination.text("outputUriPrefix")
+    if not _PREFIX.fullmatch(prefix):
+        raise destination.refuse(
+            "outputUriPrefix", f"{prefix!r} is not of the form gs://bucket/path."
+        )
     milliseconds = f"{timestamp(now):.23}Z"
-    return f"{prefix}/prediction-{model.replace('/', '_')}-{milliseconds}"
+    return f"{prefix.rstrip('/')}/prediction-{model.replace('/', '_')}-{milliseconds}"
 
 
 def _lines(config: Fields) -> RecordLines:

@@ -140,20 +140,15 @@ def display_name(fields: Fields) -> str:
     return name
 
 
-def storage_path(fields: Fields, name: str) -> str:
-    """Return a path on Cloud Storage that has to be there; raises InvalidArgument."""
-    path = fields.text(name)
-    if not _STORAGE_PATH.fullmatch(path):
-        raise fields.refuse(name, f"{path!r} is not a Cloud Storage path, gs://bucket/path.")
-    return path
-
-
 def _artifact_uri(model: Fields) -> str:
     if not model.has("artifactUri"):
         raise model.refuse(
             "artifactUri", "This field is required: a SavedModel is served, a container never run."
         )
-    return storage_path(model, "artifactUri")
+    uri = model.text("artifactUri")
+    if not _STORAGE_PATH.fullmatch(uri):
+        raise model.refuse("artifactUri", f"{uri!r} is not of the form gs://bucket/path.")
+    return uri
 
 
 def _parent_id(parent: str, fields: Fields) -> str:

@@ -82,7 +82,7 @@ def mounts(service: PredictionService) -> list[Mount]:
 
 
 def _application(routes: list[Route]) -> Starlette:
-    return Starlette(
+    application = Starlette(
         routes=routes,
         exception_handlers={
             InvalidArgument: _invalid_argument,
@@ -95,6 +95,9 @@ def _application(routes: list[Route]) -> Starlette:
             Exception: _internal_error,
         },
     )
+    # What does not exist is not found, rather than elsewhere with a slash more or less.
+    application.router.redirect_slashes = False
+    return application
 
 
 async def _left_out(request: Request) -> Response:

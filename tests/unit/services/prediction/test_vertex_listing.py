@@ -1,0 +1,77 @@
+"""Filters and pages of lists."""
+
+import json
+from urllib.parse import urlencode
+
+import pytest
+from starlette.requests import Request
+
+from tf_dataflow_serving.services.prediction.errors import InvalidArgument
+from tf_dataflow_serving.services.prediction.vertex.listing import page
+
+NAME = "projects/p/locations/l/models"
+RESOURCES = [
+    {"name": f"{NAME}/1", "displayName": "a", "labels": {"color": "red", "two words": "x"}},
+    {"name": f"{NAME}/2@7", "displayName": "b b", "labels": {"color": "blue"}},
+    {"name": f"{NAME}/3", "displayName": "a", "state": "JOB_STATE_FAILED"},
+]
+
+
+def listed(**query: str) -> dict:
+    scope = {"type": "http", "query_string": urlencode(query).encode(), "headers": []}
+    return json.loads(page(Request(scope), "models", RESOURCES).body)
+
+
+@pytest.mark.parametrize(
+    ("condition", "found"),
+    [
+        ("", "123"),
+        ("  ", "123"),
+        ('display_name="a"', "13"),
+        ('displayName = "b b"', "2"),
+        ("display_name!=a", "2"),
+        ("model=2", "2"),
+        ('model!="2"', "13"),
+        ("labels.color=red", "1"),
+        ('labels.color!="red"', "23"),
+        ('labels."two words"=x', "1"),
+        ("labels:color", "12"),
+        ("labels.color:*", "12"),
+        ('state="JOB_STATE_FAILED"', "3"),
+        ('display_name="a" AND labels.color="red"', "1"),
+        ('display_name="a" AND display_name="b b"', ""),
+    ],
+)
+def test_a_filter_lets_pass_what_meets_all_conditions(condition, found):
+    names = [
+        resource["name"].removeprefix(f"{NAME}/") for resource in listed(filter=condition)["models"]
+    ]
+    assert "".join(name[0] for name in names) == found
+
+
+@pytest.mark.parametrize(
+    "condition",
+    ["a", "size=3", "display_name>a", 'display_name="a" OR state="b"', "display_name:a", "=a"],
+)
+def test_a_filter_that_is_not_understood_is_refused(condition):
+    with pytest.raises(InvalidArgument, match="filter"):
+        listed(filter=condition)
+
+
+def test_pages_follow_each_other():
+    first = listed(pageSize="2")
+    second = listed(pageSize="2", pageToken=first["nextPageToken"])
+    assert first["models"] + second["models"] == RESOURCES
+    assert "nextPageToken" not in second
+
+
+def test_a_filter_comes_before_the_pages():
+    first = listed(filter="display_name=a", pageSize="1")
+    second = listed(filter="display_name=a", pageSize="1", pageToken=first["nextPageToken"])
+    assert [*first["models"], *second["models"]] == [RESOURCES[0], RESOURCES[2]]
+
+
+@pytest.mark.parametrize("query", [{"pageSize": "x"}, {"pageToken": "-1"}, {"pageSize": "²"}])
+def test_a_page_that_makes_no_sense_is_refused(query):
+    with pytest.raises(InvalidArgument):
+        listed(**query)
