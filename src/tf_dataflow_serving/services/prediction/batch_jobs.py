@@ -114,7 +114,7 @@ class BatchJobs:
         try:
             await self._run_or_cancel(job)
         except JobStopped:
-            _log.info("job %s goes on when the service is started again", job.name)
+            _log.info("job %s was stopped where it was, by the end of the service", job.name)
         except _FAILURES as error:
             self._end(job, JobState.FAILED, str(error))
         except Exception:

@@ -70,8 +70,9 @@ class JobRuns:
         await self._prepare(job)
         self._enter(job, JobState.RUNNING)
         await self._predict(job, prediction)
+        _raise_if_stopped(job)
         job.publishing = True
-        self._enter(job, JobState.RUNNING)
+        self.archive.save(job)
         await self._in_turn(job, self._publish)
         _raise_if_stopped(job)
 
@@ -122,6 +123,7 @@ class JobRuns:
             path = self._results_file(job, index)
             if not path.exists() or path.stat().st_size < worker.progress.written:
                 worker.progress = Progress()
+                self.archive.save_progress(job, index)
 
     async def _predict(self, job: Job, prediction: BatchPrediction) -> None:
         """Let every worker come to its end; one that fails makes the others stop."""

@@ -160,7 +160,7 @@ def test_what_is_not_there_is_not_found(location, method, path):
 
 
 @pytest.mark.parametrize(
-    "path", ["/endpoints/doubler:explain", "/endpoints/doubler:streamRawPredict", "/models/m:copy"]
+    "path", ["/endpoints/doubler:explain", "/endpoints/doubler:streamRawPredict", "/models:copy"]
 )
 def test_what_is_left_out_is_named(location, path):
     error = location.refusal("POST", path, {})

@@ -40,9 +40,12 @@ _STATUS: Mapping[type[ResourceError], tuple[int, str]] = {
 }
 # Of the resources that are served; all methods of other resources are unknown.
 _LEFT_OUT = (
-    "/models/{model}:copy",
+    "/models:copy",
     "/models/{model}:export",
+    "/models/{model}:getIamPolicy",
     "/models/{model}:listCheckpoints",
+    "/models/{model}:setIamPolicy",
+    "/models/{model}:testIamPermissions",
     "/models/{model}:updateExplanationDataset",
     "/endpoints/{endpoint}:computeTokens",
     "/endpoints/{endpoint}:countTokens",
