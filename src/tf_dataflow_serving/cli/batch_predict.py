@@ -114,8 +114,8 @@ def _followed(arguments: argparse.Namespace, client: "JobClient") -> "JobStatus"
 
     job = BatchJob(arguments.input, arguments.output, arguments.max_workers, arguments.batch_size)
     job_id = client.submit(job)
-    sys.stderr.write(f"submitted {job_id}\n")
     try:
+        sys.stderr.write(f"submitted {job_id}\n")
         with _progress() as progress:
             return wait(client, job_id, arguments.timeout, progress.show)
     except KeyboardInterrupt:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from tf_dataflow_serving.inference.errors import PredictionUnavailable
+from tf_dataflow_serving.inference.errors import PredictionRejected, PredictionUnavailable
 from tf_dataflow_serving.inference.failures import Throttled, Transient
 from tf_dataflow_serving.inference.throttling import Gate
 
@@ -39,8 +39,8 @@ class RetryPolicy:
 class Patience:
     """What one caller bears, in seconds by the retrier's clock.
 
-    `since` is when it began, or had its latest answer, from where the deadline counts;
-    `throttled` how long it has waited because the service is to be asked for less.
+    The deadline counts from `since`: when it began, or had its latest answer, be it a refusal.
+    `throttled` is how long it has waited because the service is to be asked for less.
     """
 
     since: float
@@ -87,7 +87,11 @@ class Retrier:
     def _attempt(self, function: Callable[[], Result], patience: Patience) -> Result:
         with self.gate.turn(patience.since + self.policy.deadline) as waited:
             patience.throttled += waited
-            result = function()
+            try:
+                result = function()
+            except PredictionRejected:
+                patience.since = self.clock()
+                raise
         patience.since = self.clock()
         return result
 

@@ -23,14 +23,14 @@ class VertexJobClient:
     """Submits jobs for a model and follows them; a job's id is its whole resource name.
 
     `key_field` is the field of the instances that results have in place of the instance; the
-    model does not see it. All of it raises PredictionUnavailable, and PredictionRejected with the
+    model does not see it. Without one they have the instance. All of it raises PredictionUnavailable, and PredictionRejected with the
     service's reason.
     """
 
     def __init__(
         self,
         model: VertexModel,
-        key_field: str,
+        key_field: str | None,
         policy: RetryPolicy = _DEFAULT_POLICY,
         machine_type: str = _MACHINE_TYPE,
     ) -> None:
@@ -80,13 +80,14 @@ class VertexJobClient:
                 "instancesFormat": "jsonl",
                 "gcsSource": {"uris": list(job.input_paths)},
             },
-            "instanceConfig": {"keyField": self._key_field},
             "outputConfig": {
                 "predictionsFormat": "jsonl",
                 "gcsDestination": {"outputUriPrefix": job.output_path},
             },
             "dedicatedResources": self._dedicated_resources(job),
         }
+        if self._key_field is not None:
+            resource["instanceConfig"] = {"keyField": self._key_field}
         if job.batch_size is not None:
             resource["manualBatchTuningParameters"] = {"batchSize": job.batch_size}
         return resource

@@ -129,6 +129,20 @@ def test_each_answer_begins_the_deadline_anew():
     assert time.slept == [8, 8, 8]
 
 
+def test_a_refusal_is_an_answer_too():
+    time = FakeTime()
+    retrier = time.retrier(RetryPolicy(initial=8, maximum=8, deadline=10))
+    patience = retrier.patience()
+    time.sleep(5)
+
+    def reject() -> None:
+        raise PredictionRejected("no")
+
+    with pytest.raises(PredictionRejected):
+        retrier.call(reject, patience)
+    assert retrier.call(Failing(1), patience) == "answer"
+
+
 def test_only_waits_that_the_service_asks_for_count_as_throttled():
     time = FakeTime()
     retrier = time.retrier(RetryPolicy(initial=1, maximum=1))

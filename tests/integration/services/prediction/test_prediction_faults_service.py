@@ -100,7 +100,7 @@ def test_a_quota_tells_when_to_come_back(client, control):
 
 
 def test_requests_at_the_same_time_are_limited(client, control):
-    with control.inject(FaultPlan(concurrent_requests=2, latency=FixedLatency(1_000))):
+    with control.inject(FaultPlan(concurrent_requests=2, latency=FixedLatency(3_000))):
         with ThreadPoolExecutor(6) as threads:
             responses = list(threads.map(lambda _: client.post(CMLE, json=ONE), range(6)))
         refused = [response for response in responses if response.status_code == 429]
@@ -127,11 +127,11 @@ def test_a_truncated_body_is_shorter_than_it_says(client, control, path):
 
 
 def test_a_slow_body_comes_in_pieces(client, control):
-    with control.inject(FaultPlan(slow_body=SlowBody(1.0, 0.5))):
+    with control.inject(FaultPlan(slow_body=SlowBody(1.0, 1.0))):
         with client.stream("POST", CMLE, json=ONE) as response:
             pieces = list(response.iter_raw())
         assert control.counts().slow == 1
-    assert len(pieces) > 5
+    assert len(pieces) > 1
     assert b"".join(pieces) == b'{"predictions":[{"y":2.0}]}'
 
 

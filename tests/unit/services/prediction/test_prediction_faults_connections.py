@@ -14,6 +14,8 @@ from tf_dataflow_serving.services.prediction.faults.connections import Connectio
 from tf_dataflow_serving.services.prediction.faults.outages import Outages
 
 TIMEOUT = 10
+# Long enough for a busy machine to see that nobody listens.
+AWAY_SECONDS = 2
 
 
 class Breaking:
@@ -142,7 +144,7 @@ def test_an_outage_refuses_connections_and_ends_on_the_same_port():
 
         async with outages.interrupting(server, 0) as port:
             async with connected(port) as (reader, _):
-                outages.begin(0.5)
+                outages.begin(AWAY_SECONDS)
                 with pytest.raises(ConnectionResetError):
                     await reader.read()
             with pytest.raises(ConnectionRefusedError):
@@ -167,7 +169,7 @@ def test_an_outage_lasts_until_nobody_else_has_the_port(caplog):
             return serve_http(app, port, protocol=connections.protocol())
 
         async with outages.interrupting(server, 0) as port:
-            outages.begin(0.5)
+            outages.begin(AWAY_SECONDS)
             taken = await _bind_when_free(port)
             with taken:
                 while "cannot be used again yet" not in caplog.text:
