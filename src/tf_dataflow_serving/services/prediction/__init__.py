@@ -1,1 +1,1 @@
-"""Prediction service: Cloud ML Engine v1, online and batch, over any TensorFlow SavedModel."""
+"""Prediction service: Cloud ML Engine v1, Vertex AI v1 and TensorFlow Serving over SavedModels."""

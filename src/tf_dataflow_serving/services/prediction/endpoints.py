@@ -182,22 +182,12 @@ class Endpoints:
         Raises InvalidArgument, AlreadyExists.
         """
         chosen = endpoint_id or self._new_id()
-        if endpoint_id and not _ID.fullmatch(endpoint_id):
-            raise InvalidArgument(
-                "endpoint_id",
-                "An id has up to 63 characters of [a-z0-9-], from a letter to a letter or digit,"
-                " or is a number of up to 9 digits.",
-            )
-        if chosen in self._read(parent):
-            raise AlreadyExists(
-                "endpoint_id", f"The Endpoint {parent}/endpoints/{chosen} exists already."
-            )
+        self._check_new(parent, endpoint_id)
         now = self._clock()
-        endpoint = Endpoint(chosen, definition, now, now)
         endpoints = self._change(parent)
-        endpoints[chosen] = endpoint
+        endpoints[chosen] = Endpoint(chosen, definition, now, now)
         self._keeper.save(parent, endpoints)
-        return endpoint
+        return endpoints[chosen]
 
     def update(
         self, parent: str, endpoint_id: str, changes: Mapping[str, Any], traffic: Traffic | None
@@ -246,6 +236,18 @@ class Endpoints:
     def undeploy(self, parent: str, endpoint_id: str, deployed_id: str, traffic: Traffic) -> None:
         """Undeploy a model; raises NotFound, InvalidArgument, FailedPrecondition."""
         self._changed(parent, endpoint_id, lambda endpoint: endpoint.undeploy(deployed_id, traffic))
+
+    def _check_new(self, parent: str, endpoint_id: str) -> None:
+        if endpoint_id and not _ID.fullmatch(endpoint_id):
+            raise InvalidArgument(
+                "endpoint_id",
+                "An id has up to 63 characters of [a-z0-9-], from a letter to a letter or digit,"
+                " or is a number of up to 9 digits.",
+            )
+        if endpoint_id in self._read(parent):
+            raise AlreadyExists(
+                "endpoint_id", f"The Endpoint {parent}/endpoints/{endpoint_id} exists already."
+            )
 
     def _changed(
         self, parent: str, endpoint_id: str, change: Callable[[Endpoint], None]

@@ -173,21 +173,9 @@ class RegisteredModels:
     ) -> RegisteredVersion:
         """Add what was uploaded as the next version of a model; raises as `check` does."""
         self.check(parent, upload)
-        now = self._clock()
         models = self._change(parent)
-        target = models.setdefault(
-            model_id, RegisteredModel(model_id, upload.display_name, now, now, upload.description)
-        )
-        version = RegisteredVersion(
-            number=target.next_number(),
-            model=model,
-            created=now,
-            updated=now,
-            artifact=artifact,
-            description=upload.version_description,
-            labels=upload.labels,
-            attributes=upload.attributes,
-        )
+        target = models.setdefault(model_id, self._new_model(model_id, upload))
+        version = self._new_version(target.next_number(), upload, model, artifact)
         target.add(version, upload.aliases)
         self._keeper.save(parent, models)
         return version
@@ -241,6 +229,25 @@ class RegisteredModels:
         deleted = models[model_id].remove(number)
         self._keeper.save(parent, models)
         return deleted
+
+    def _new_model(self, model_id: str, upload: Upload) -> RegisteredModel:
+        now = self._clock()
+        return RegisteredModel(model_id, upload.display_name, now, now, upload.description)
+
+    def _new_version(
+        self, number: str, upload: Upload, model: LazyModel, artifact: str
+    ) -> RegisteredVersion:
+        now = self._clock()
+        return RegisteredVersion(
+            number=number,
+            model=model,
+            created=now,
+            updated=now,
+            artifact=artifact,
+            description=upload.version_description,
+            labels=upload.labels,
+            attributes=upload.attributes,
+        )
 
     def _read(self, parent: str) -> Mapping[str, RegisteredModel]:
         return self._parents.get(parent, self._shared)

@@ -4,6 +4,8 @@ import json
 import signal
 import time
 import uuid
+from collections.abc import Callable
+from contextlib import ExitStack
 
 import httpx
 import pytest
@@ -12,7 +14,7 @@ from tf_dataflow_serving.services.prediction.http_json import MAX_BODY_BYTES
 from tf_dataflow_serving.services.process import ServiceProcess
 
 DEADLINE_SECONDS = 60.0
-AFTER_KILL_MODULE = "tf_dataflow_serving.services.prediction"
+MODULE = "tf_dataflow_serving.services.prediction"
 
 
 class Location:
@@ -54,6 +56,32 @@ class Location:
             "POST", f"/endpoints/{endpoint}:deployModel", body | {"trafficSplit": traffic}
         )
         return self.finished(operation)
+
+    def start_job(self, bucket: str, model: str) -> str:
+        """Return the path of a job that predicts one instance at a time."""
+        body = {
+            "displayName": "J",
+            "model": f"{self.name}/models/{model}",
+            "inputConfig": {
+                "instancesFormat": "jsonl",
+                "gcsSource": {"uris": [f"gs://{bucket}/in/*"]},
+            },
+            "outputConfig": {
+                "predictionsFormat": "jsonl",
+                "gcsDestination": {"outputUriPrefix": f"gs://{bucket}/out"},
+            },
+            "manualBatchTuningParameters": {"batchSize": 1},
+        }
+        job = self.ask("POST", "/batchPredictionJobs", body)
+        return job["name"].removeprefix(self.name)
+
+    def job(self, path: str, reached: Callable[[dict], object]) -> dict:
+        """Poll, as the API asks its users to, until a job has come so far."""
+        end = time.monotonic() + DEADLINE_SECONDS
+        while not reached(job := self.ask("GET", path)):
+            assert time.monotonic() < end, job
+            time.sleep(0.02)
+        return job
 
     def predict(self, endpoint: str, *instances: object) -> dict:
         return self.ask("POST", f"/endpoints/{endpoint}:predict", {"instances": instances})
@@ -263,16 +291,29 @@ class TestKill:
             flags = ["--storage_url", storage_url, "--data_dir", str(tmp_path / "data")]
             flags += ["--deploy", f"doubler:v1={model_dir}"]
             log = tmp_path / "log"
-            running.append(ServiceProcess.start("prediction", AFTER_KILL_MODULE, flags, log, {}))
+            running.append(ServiceProcess.start("prediction", MODULE, flags, log, {}))
             return running[-1]
 
         yield started
         for service in running:
             service.stop()
 
-    def test_all_is_there_again(self, start, model_uri):
-        service, name = start(), new_name()
-        location = Location(f"http://127.0.0.1:{service.ports['http']}", name)
+    @pytest.fixture
+    def at(self):
+        """Return what connects to a service, at one location."""
+        name = new_name()
+        with ExitStack() as connections:
+
+            def connected(service: ServiceProcess) -> Location:
+                location = Location(f"http://127.0.0.1:{service.ports['http']}", name)
+                connections.enter_context(location.http)
+                return location
+
+            yield connected
+
+    def test_all_is_there_again(self, start, at, model_uri):
+        service = start()
+        location = at(service)
         location.upload(model_uri, modelId="m", model={"versionAliases": ["golden"]})
         location.ask("POST", "/endpoints", {"displayName": "E"}, endpointId="e")
         location.deploy("e", "m@golden", {"0": 100})
@@ -282,7 +323,29 @@ class TestKill:
         service.process.send_signal(signal.SIGKILL)
         service.process.wait(DEADLINE_SECONDS)
 
-        location = Location(f"http://127.0.0.1:{start().ports['http']}", name)
+        location = at(start())
         assert [location.ask("GET", path) for path in paths] == before
         assert location.predict("e", 4) == answer == {**answer, "predictions": [8.0]}
         assert location.predict("doubler", 4)["predictions"] == [8.0]
+
+    def test_a_job_goes_on(self, start, at, bucket, model_uri):
+        bucket.blob("in/a").upload_from_string("1\n" * 5_000)
+        service = start()
+        location = at(service)
+        location.upload(model_uri, modelId="m")
+        path = location.start_job(bucket.name, "m")
+        location.job(path, lambda job: job["state"] == "JOB_STATE_RUNNING" or job.get("endTime"))
+        service.process.send_signal(signal.SIGKILL)
+        service.process.wait(DEADLINE_SECONDS)
+
+        location = at(start())
+        job = location.job(path, lambda job: job.get("endTime"))
+        assert job["state"] == "JOB_STATE_SUCCEEDED"
+        assert job["completionStats"] == {"successfulCount": "5000", "failedCount": "0"}
+        prefix = job["outputInfo"]["gcsOutputDirectory"].removeprefix(f"gs://{bucket.name}/")
+        results = [
+            line
+            for blob in bucket.list_blobs(prefix=f"{prefix}/prediction.results-")
+            for line in blob.download_as_text().splitlines()
+        ]
+        assert results == ['{"instance":1,"prediction":2.0}'] * 5_000

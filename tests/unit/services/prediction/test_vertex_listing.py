@@ -1,4 +1,4 @@
-"""Filters and pages of lists."""
+"""Filters, orders and pages of lists."""
 
 import json
 from urllib.parse import urlencode
@@ -11,9 +11,19 @@ from tf_dataflow_serving.services.prediction.vertex.listing import page
 
 NAME = "projects/p/locations/l/models"
 RESOURCES = [
-    {"name": f"{NAME}/1", "displayName": "a", "labels": {"color": "red", "two words": "x"}},
+    {
+        "name": f"{NAME}/1",
+        "displayName": "a",
+        "labels": {"color": "red", "two words": "x"},
+        "createTime": "2020-01-02T00:00:00.000000Z",
+    },
     {"name": f"{NAME}/2@7", "displayName": "b b", "labels": {"color": "blue"}},
-    {"name": f"{NAME}/3", "displayName": "a", "state": "JOB_STATE_FAILED"},
+    {
+        "name": f"{NAME}/3",
+        "displayName": "a",
+        "state": "JOB_STATE_FAILED",
+        "createTime": "2020-01-03",
+    },
 ]
 
 
@@ -56,6 +66,27 @@ def test_a_filter_lets_pass_what_meets_all_conditions(condition, found):
 def test_a_filter_that_is_not_understood_is_refused(condition):
     with pytest.raises(InvalidArgument, match="filter"):
         listed(filter=condition)
+
+
+@pytest.mark.parametrize(
+    ("order", "found"),
+    [
+        ("", "123"),
+        ("display_name", "132"),
+        ("displayName desc", "213"),
+        ("display_name, create_time desc", "312"),
+        ("create_time asc", "213"),
+    ],
+)
+def test_an_order_is_that_of_fields_one_after_the_other(order, found):
+    names = [resource["name"] for resource in listed(orderBy=order)["models"]]
+    assert "".join(name.removeprefix(f"{NAME}/")[0] for name in names) == found
+
+
+@pytest.mark.parametrize("order", ["size", "display_name down", "labels"])
+def test_an_order_that_is_not_understood_is_refused(order):
+    with pytest.raises(InvalidArgument, match="order_by"):
+        listed(orderBy=order)
 
 
 def test_pages_follow_each_other():

@@ -38,6 +38,7 @@ class FaultInjection:
             self._outages.begin(fate.away_seconds)
             await self._connections.gone(client)
         elif fate.reset:
+            await _drain(receive)
             self._connections.reset(client)
             await self._connections.gone(client)
         elif await self._connections.stay(client, fate.delay_seconds):
@@ -103,6 +104,6 @@ def _is_prediction(scope: Scope) -> bool:
 
 
 async def _drain(receive: Receive) -> None:
-    """Read the body to its end: a client that still sends would not see the answer."""
+    """Read the body to its end: a client that still sends would see something else."""
     while (await receive()).get("more_body"):
         continue

@@ -1,4 +1,4 @@
-"""Lists of resources: filters and pages."""
+"""Lists of resources: filters, orders and pages."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -15,6 +15,14 @@ _CONDITION = re.compile(r'([\w.]+|labels\."[^"]+")\s*(=|!=|:)\s*("[^"]*"|[^\s"]+
 _LABEL = "labels."
 # Names by which a filter asks for the last part of a resource's name.
 _IDS = frozenset({"model", "endpoint", "name"})
+_ORDERS = {
+    "display_name": "displayName",
+    "displayName": "displayName",
+    "create_time": "createTime",
+    "createTime": "createTime",
+    "update_time": "updateTime",
+    "updateTime": "updateTime",
+}
 _TEXTS = {
     "display_name": "displayName",
     "displayName": "displayName",
@@ -29,13 +37,29 @@ def page(request: Request, name: str, resources: Sequence[Resource]) -> Response
     Raises InvalidArgument.
     """
     matches = _filter(request.query_params.get("filter", ""))
-    found = [resource for resource in resources if matches(resource)]
+    order = request.query_params.get("orderBy", "")
+    found = _in_order([resource for resource in resources if matches(resource)], order)
     start = _number(request, "pageToken", 0)
     size = _number(request, "pageSize", 0) or _DEFAULT_PAGE_SIZE
     content: Resource = {name: found[start : start + size]}
     if start + size < len(found):
         content["nextPageToken"] = str(start + size)
     return json_response(content)
+
+
+def _in_order(resources: list[Resource], order: str) -> list[Resource]:
+    """Sort by fields, the first one most important (ListModelsRequest.order_by, aiplatform v1)."""
+    for part in reversed([part.strip() for part in order.split(",") if part.strip()]):
+        field, _, direction = part.partition(" ")
+        if field not in _ORDERS or direction.strip() not in ("", "asc", "desc"):
+            raise InvalidArgument("order_by", f"Resources cannot be ordered by {part!r}.")
+        name = _ORDERS[field]
+        resources = sorted(
+            resources,
+            key=lambda resource: str(resource.get(name, "")),
+            reverse=direction.strip() == "desc",
+        )
+    return resources
 
 
 def _filter(text: str) -> Callable[[Resource], bool]:
