@@ -23,8 +23,8 @@ class VertexJobClient:
     """Submits jobs for a model and follows them; a job's id is its whole resource name.
 
     `key_field` is the field of the instances that results have in place of the instance; the
-    model does not see it. Without one they have the instance. All of it raises PredictionUnavailable, and PredictionRejected with the
-    service's reason.
+    model does not see it. Without one they have the instance. All of it raises
+    PredictionUnavailable, and PredictionRejected with the service's reason.
     """
 
     def __init__(

@@ -2,6 +2,7 @@
 
 import shutil
 import uuid
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,5 +42,15 @@ class Artifacts:
             self.discard(name)
 
     def discard(self, name: str) -> None:
-        """Delete a copy, if it is there; a model that is loaded goes on without it."""
-        shutil.rmtree(self.root / name, ignore_errors=True)
+        """Delete a copy, if it is there; a model that is loaded goes on without it.
+
+        What was not copied has no name: there is nothing to delete.
+        """
+        if name:
+            shutil.rmtree(self.root / name, ignore_errors=True)
+
+    def discard_others(self, names: Collection[str]) -> None:
+        """Delete all copies but these: what a crash has left of those under way."""
+        for directory in self.root.glob("*"):
+            if directory.name not in names:
+                self.discard(directory.name)

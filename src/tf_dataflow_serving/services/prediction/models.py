@@ -223,6 +223,15 @@ class ModelRegistry:
             )
         return chosen.saved_model
 
+    def artifacts(self) -> set[str]:
+        """Return the names of the copies that versions were loaded from."""
+        return {
+            version.artifact
+            for models in self._projects.values()
+            for model in models.values()
+            for version in model.versions.values()
+        }
+
     def save(self, project: str) -> None:
         """Remember a project's models, now that one of them has changed."""
         self._keeper.save(project, self._projects[project])

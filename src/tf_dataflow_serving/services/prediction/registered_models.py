@@ -230,6 +230,15 @@ class RegisteredModels:
         self._keeper.save(parent, models)
         return deleted
 
+    def artifacts(self) -> set[str]:
+        """Return the names of the copies that versions are loaded from."""
+        return {
+            version.artifact
+            for models in self._parents.values()
+            for model in models.values()
+            for version in model.versions.values()
+        }
+
     def _new_model(self, model_id: str, upload: Upload) -> RegisteredModel:
         now = self._clock()
         return RegisteredModel(model_id, upload.display_name, now, now, upload.description)

@@ -102,6 +102,7 @@ async def open_service(
         hosting = await asyncio.to_thread(
             open_hosting, documents, artifacts, _now, _draw(), deployed
         )
+        artifacts.discard_others(models.artifacts() | hosting.models.artifacts())
         archive = JobArchive(documents, directory / "jobs")
         threads = FairThreads(workers, _CPUS)
         loader = _job_models(artifacts, models, hosting)

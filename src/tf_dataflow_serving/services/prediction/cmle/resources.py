@@ -1,14 +1,12 @@
 """Cloud ML Engine v1 resources as JSON (discovery document ml v1, GoogleCloudMlV1__*)."""
 
-from datetime import datetime
 from enum import StrEnum
-from typing import Any
 
 from tf_dataflow_serving.services.prediction.jobs import Job
 from tf_dataflow_serving.services.prediction.models import Model, Version
 from tf_dataflow_serving.services.prediction.operations import Operation
+from tf_dataflow_serving.services.prediction.proto_json import Resource, present, timestamp
 
-Resource = dict[str, Any]
 EMPTY: Resource = {"@type": "type.googleapis.com/google.protobuf.Empty"}
 _PACKAGE = "type.googleapis.com/google.cloud.ml.v1"
 # google.rpc.Code: an operation that failed did so for the state of what it was given.
@@ -26,7 +24,7 @@ class OperationType(StrEnum):
 def model_resource(project: str, model: Model) -> Resource:
     """Return a GoogleCloudMlV1__Model."""
     default = model.default
-    return _present(
+    return present(
         name=f"projects/{project}/models/{model.name}",
         description=model.definition.description,
         regions=list(model.definition.regions),
@@ -36,11 +34,11 @@ def model_resource(project: str, model: Model) -> Resource:
 
 def version_resource(project: str, model: Model, version: Version) -> Resource:
     """Return a GoogleCloudMlV1__Version."""
-    return _present(
+    return present(
         **version.definition.attributes,
         name=f"projects/{project}/models/{model.name}/versions/{version.name}",
         deploymentUri=version.definition.deployment_uri,
-        createTime=_time(version.created),
+        createTime=timestamp(version.created),
         state=str(version.state),
         errorMessage=version.error_message,
         isDefault=version is model.default,
@@ -52,7 +50,7 @@ def operation_metadata(
 ) -> Resource:
     """Return the part of a GoogleCloudMlV1__OperationMetadata that does not change."""
     name = f"projects/{project}/models/{model}"
-    return _present(
+    return present(
         operationType=str(kind),
         modelName=name,
         version={"name": f"{name}/versions/{version}"} if version else None,
@@ -61,7 +59,7 @@ def operation_metadata(
 
 def operation_resource(operation: Operation) -> Resource:
     """Return a GoogleLongrunning__Operation."""
-    times = _present(createTime=_time(operation.created), endTime=_time(operation.ended))
+    times = present(createTime=timestamp(operation.created), endTime=timestamp(operation.ended))
     return {
         "name": operation.name,
         "metadata": {
@@ -85,12 +83,12 @@ def _outcome(operation: Operation) -> Resource:
 def job_resource(job: Job) -> Resource:
     """Return a GoogleCloudMlV1__Job; counts are int64, which is a string in Google's JSON."""
     tally = job.tally
-    return _present(
+    return present(
         jobId=job.definition.job_id,
         predictionInput=dict(job.definition.given),
-        createTime=_time(job.created),
-        startTime=_time(job.started),
-        endTime=_time(job.ended),
+        createTime=timestamp(job.created),
+        startTime=timestamp(job.started),
+        endTime=timestamp(job.ended),
         state=str(job.state),
         errorMessage=job.error_message,
         predictionOutput={
@@ -100,12 +98,3 @@ def job_resource(job: Job) -> Resource:
             "nodeHours": tally.node_hours,
         },
     )
-
-
-def _present(**fields: object) -> Resource:
-    """Leave out what is empty or false, as protobuf's JSON does."""
-    return {name: value for name, value in fields.items() if value}
-
-
-def _time(moment: datetime | None) -> str | None:
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ") if moment else None

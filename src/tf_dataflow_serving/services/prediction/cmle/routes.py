@@ -21,7 +21,6 @@ from tf_dataflow_serving.services.prediction.cmle.requests import (
 from tf_dataflow_serving.services.prediction.cmle.resources import (
     EMPTY,
     OperationType,
-    Resource,
     job_resource,
     model_resource,
     operation_metadata,
@@ -40,6 +39,7 @@ from tf_dataflow_serving.services.prediction.http_json import (
     read_body,
 )
 from tf_dataflow_serving.services.prediction.models import Version
+from tf_dataflow_serving.services.prediction.proto_json import Resource
 from tf_dataflow_serving.services.prediction.saved_model import SavedModel
 from tf_dataflow_serving.services.prediction.service import PredictionService
 
