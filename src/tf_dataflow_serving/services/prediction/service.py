@@ -13,26 +13,26 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from tf_dataflow_serving.errors import UserError
-from tf_dataflow_serving.services.prediction.artifacts import Artifacts
-from tf_dataflow_serving.services.prediction.batch_jobs import BatchJobs
 from tf_dataflow_serving.services.prediction.documents import Documents
 from tf_dataflow_serving.services.prediction.errors import ModelUnusable, StorageFailed
-from tf_dataflow_serving.services.prediction.fair_threads import FairThreads
-from tf_dataflow_serving.services.prediction.hosting import Hosting, open_hosting
-from tf_dataflow_serving.services.prediction.job_archive import JobArchive
-from tf_dataflow_serving.services.prediction.job_runs import JobRuns, ModelLoader
-from tf_dataflow_serving.services.prediction.jobs import ModelOrigin
-from tf_dataflow_serving.services.prediction.model_documents import ModelDocuments
-from tf_dataflow_serving.services.prediction.models import (
+from tf_dataflow_serving.services.prediction.jobs.archive import JobArchive
+from tf_dataflow_serving.services.prediction.jobs.batch_jobs import BatchJobs
+from tf_dataflow_serving.services.prediction.jobs.fair_threads import FairThreads
+from tf_dataflow_serving.services.prediction.jobs.job import ModelOrigin
+from tf_dataflow_serving.services.prediction.jobs.runs import JobRuns, ModelLoader
+from tf_dataflow_serving.services.prediction.objects import ObjectStore
+from tf_dataflow_serving.services.prediction.operations import OperationFailed, Operations
+from tf_dataflow_serving.services.prediction.registry.artifacts import Artifacts
+from tf_dataflow_serving.services.prediction.registry.hosting import Hosting, open_hosting
+from tf_dataflow_serving.services.prediction.registry.model_documents import ModelDocuments
+from tf_dataflow_serving.services.prediction.registry.models import (
     Model,
     ModelDefinition,
     ModelRegistry,
     Version,
     VersionDefinition,
 )
-from tf_dataflow_serving.services.prediction.objects import ObjectStore
-from tf_dataflow_serving.services.prediction.operations import OperationFailed, Operations
-from tf_dataflow_serving.services.prediction.saved_model import SavedModel
+from tf_dataflow_serving.services.prediction.serving.saved_model import SavedModel
 
 _CPUS = os.cpu_count() or 1
 # Each has its model in memory.

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tf_dataflow_serving.services.prediction.pieces import PIECE_BYTES
+from tf_dataflow_serving.services.prediction.jobs.pieces import PIECE_BYTES
 
 DEADLINE_SECONDS = 60.0
 FINAL = ("SUCCEEDED", "FAILED", "CANCELLED")

@@ -17,7 +17,7 @@ import httpx
 import pytest
 import tensorflow as tf
 
-from tf_dataflow_serving.services.prediction.pieces import PIECE_BYTES
+from tf_dataflow_serving.services.prediction.jobs.pieces import PIECE_BYTES
 from tf_dataflow_serving.services.process import ServiceProcess
 
 from ..kills import WAIT_SECONDS, client_of, kill, new_chance

@@ -9,7 +9,7 @@ import pytest
 
 from tf_dataflow_serving.model import SHIPPED
 from tf_dataflow_serving.natality.instance import SAMPLE
-from tf_dataflow_serving.services.prediction.saved_model import SavedModel, ServingSignature
+from tf_dataflow_serving.services.prediction.serving.saved_model import SavedModel, ServingSignature
 from tf_dataflow_serving.services.process import ServiceProcess
 
 MODULE = "tf_dataflow_serving.services.prediction"

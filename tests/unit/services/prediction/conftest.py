@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import tensorflow as tf
 
-from tf_dataflow_serving.services.prediction.saved_model import SavedModel
+from tf_dataflow_serving.services.prediction.serving.saved_model import SavedModel
 
 
 def _spec(dtype: tf.DType, *shape: int | None) -> tf.TensorSpec:

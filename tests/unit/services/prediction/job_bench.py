@@ -12,13 +12,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, TypeVar
 
-from tf_dataflow_serving.services.prediction.batch_jobs import BatchJobs
 from tf_dataflow_serving.services.prediction.documents import Documents
 from tf_dataflow_serving.services.prediction.errors import StorageFailed, StorageUnavailable
-from tf_dataflow_serving.services.prediction.fair_threads import FairThreads
-from tf_dataflow_serving.services.prediction.job_archive import JobArchive
-from tf_dataflow_serving.services.prediction.job_runs import JobRuns, ModelLoader
-from tf_dataflow_serving.services.prediction.jobs import Job
+from tf_dataflow_serving.services.prediction.jobs.archive import JobArchive
+from tf_dataflow_serving.services.prediction.jobs.batch_jobs import BatchJobs
+from tf_dataflow_serving.services.prediction.jobs.fair_threads import FairThreads
+from tf_dataflow_serving.services.prediction.jobs.job import Job
+from tf_dataflow_serving.services.prediction.jobs.runs import JobRuns, ModelLoader
 from tf_dataflow_serving.services.prediction.objects import StoredObject
 
 T = TypeVar("T")

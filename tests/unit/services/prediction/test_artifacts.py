@@ -2,9 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from tf_dataflow_serving.services.prediction.artifacts import Artifacts
 from tf_dataflow_serving.services.prediction.errors import InvalidArgument, ModelUnusable
 from tf_dataflow_serving.services.prediction.objects import ObjectStore
+from tf_dataflow_serving.services.prediction.registry.artifacts import Artifacts
 
 
 @pytest.fixture

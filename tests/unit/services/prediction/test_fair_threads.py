@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tf_dataflow_serving.services.prediction.errors import JobStopped
-from tf_dataflow_serving.services.prediction.fair_threads import FairThreads
+from tf_dataflow_serving.services.prediction.jobs.fair_threads import FairThreads
 
 
 def with_one_thread(scenario):

@@ -1,7 +1,7 @@
 import pytest
 
 from tf_dataflow_serving.services.prediction.errors import PredictionFailed
-from tf_dataflow_serving.services.prediction.line_forms import (
+from tf_dataflow_serving.services.prediction.jobs.line_forms import (
     InstanceLines,
     InstanceType,
     RecordLines,

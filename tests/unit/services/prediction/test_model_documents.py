@@ -7,8 +7,8 @@ import pytest
 
 from tf_dataflow_serving.services.prediction.documents import Documents
 from tf_dataflow_serving.services.prediction.errors import ModelUnusable
-from tf_dataflow_serving.services.prediction.model_documents import ModelDocuments
-from tf_dataflow_serving.services.prediction.models import (
+from tf_dataflow_serving.services.prediction.registry.model_documents import ModelDocuments
+from tf_dataflow_serving.services.prediction.registry.models import (
     Model,
     ModelDefinition,
     ModelRegistry,
@@ -16,7 +16,7 @@ from tf_dataflow_serving.services.prediction.models import (
     VersionDefinition,
     VersionState,
 )
-from tf_dataflow_serving.services.prediction.saved_model import SavedModel
+from tf_dataflow_serving.services.prediction.serving.saved_model import SavedModel
 
 NOW = datetime(2020, 1, 2, 3, 4, 5, 678, tzinfo=UTC)
 

@@ -12,8 +12,8 @@ from tf_dataflow_serving.services.prediction.errors import (
     ModelUnusable,
     NotFound,
 )
-from tf_dataflow_serving.services.prediction.model_documents import ModelDocuments
-from tf_dataflow_serving.services.prediction.models import (
+from tf_dataflow_serving.services.prediction.registry.model_documents import ModelDocuments
+from tf_dataflow_serving.services.prediction.registry.models import (
     Model,
     ModelDefinition,
     ModelRegistry,
@@ -21,7 +21,7 @@ from tf_dataflow_serving.services.prediction.models import (
     VersionDefinition,
     VersionState,
 )
-from tf_dataflow_serving.services.prediction.saved_model import SavedModel
+from tf_dataflow_serving.services.prediction.serving.saved_model import SavedModel
 
 NOW = datetime(2020, 1, 2, tzinfo=UTC)
 

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tf_dataflow_serving.services.prediction.jobs.pieces import deal, pieces_of
 from tf_dataflow_serving.services.prediction.objects import StoredObject
-from tf_dataflow_serving.services.prediction.pieces import deal, pieces_of
 
 # Few letters, so that line ends come next to each other and to every cut.
 contents = st.lists(st.sampled_from([b"a", b"bb", b"\n", b"\r\n", b"\x00"]), max_size=40)

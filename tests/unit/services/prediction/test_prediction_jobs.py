@@ -13,13 +13,13 @@ from tf_dataflow_serving.services.prediction.errors import (
     FailedPrecondition,
     NotFound,
 )
-from tf_dataflow_serving.services.prediction.jobs import (
+from tf_dataflow_serving.services.prediction.jobs.job import (
     JobDefinition,
     JobState,
     ModelOrigin,
     ModelReference,
 )
-from tf_dataflow_serving.services.prediction.line_forms import InstanceLines, RecordLines
+from tf_dataflow_serving.services.prediction.jobs.line_forms import InstanceLines, RecordLines
 
 from .job_bench import NOW, DirectoryStore, JobBench, ended
 

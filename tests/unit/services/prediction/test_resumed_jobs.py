@@ -7,16 +7,16 @@ from dataclasses import replace
 import pytest
 
 from tf_dataflow_serving.services.prediction.errors import NotFound
-from tf_dataflow_serving.services.prediction.job_archive import JobArchive
-from tf_dataflow_serving.services.prediction.job_documents import Plan
-from tf_dataflow_serving.services.prediction.jobs import (
+from tf_dataflow_serving.services.prediction.jobs.archive import JobArchive
+from tf_dataflow_serving.services.prediction.jobs.documents import Plan
+from tf_dataflow_serving.services.prediction.jobs.job import (
     Job,
     JobDefinition,
     JobState,
     ModelOrigin,
     ModelReference,
 )
-from tf_dataflow_serving.services.prediction.line_forms import RecordLines
+from tf_dataflow_serving.services.prediction.jobs.line_forms import RecordLines
 
 from .job_bench import NOW, PIECE_BYTES, THREADS, DirectoryStore, JobBench, ended
 

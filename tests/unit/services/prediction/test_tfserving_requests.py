@@ -7,15 +7,15 @@ import pytest
 
 from tf_dataflow_serving.services.prediction.documents import Documents
 from tf_dataflow_serving.services.prediction.errors import MalformedRequest
-from tf_dataflow_serving.services.prediction.model_documents import ModelDocuments
-from tf_dataflow_serving.services.prediction.models import (
+from tf_dataflow_serving.services.prediction.registry.model_documents import ModelDocuments
+from tf_dataflow_serving.services.prediction.registry.models import (
     Model,
     ModelDefinition,
     ModelRegistry,
     Version,
     VersionDefinition,
 )
-from tf_dataflow_serving.services.prediction.saved_model import SavedModel
+from tf_dataflow_serving.services.prediction.serving.saved_model import SavedModel
 from tf_dataflow_serving.services.prediction.tfserving.requests import predict_request
 from tf_dataflow_serving.services.prediction.tfserving.servables import (
     ServableNotFound,

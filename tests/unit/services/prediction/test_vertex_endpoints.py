@@ -10,14 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tf_dataflow_serving.services.prediction.documents import Documents
-from tf_dataflow_serving.services.prediction.endpoint_documents import EndpointDocuments
-from tf_dataflow_serving.services.prediction.endpoints import (
-    NEW_MODEL,
-    DeployedModel,
-    Endpoint,
-    EndpointDefinition,
-    Endpoints,
-)
 from tf_dataflow_serving.services.prediction.errors import (
     AlreadyExists,
     FailedPrecondition,
@@ -25,8 +17,18 @@ from tf_dataflow_serving.services.prediction.errors import (
     NotFound,
     ResourceError,
 )
-from tf_dataflow_serving.services.prediction.registered_documents import RegisteredModelDocuments
-from tf_dataflow_serving.services.prediction.registered_models import RegisteredModels
+from tf_dataflow_serving.services.prediction.registry.endpoint_documents import EndpointDocuments
+from tf_dataflow_serving.services.prediction.registry.endpoints import (
+    NEW_MODEL,
+    DeployedModel,
+    Endpoint,
+    EndpointDefinition,
+    Endpoints,
+)
+from tf_dataflow_serving.services.prediction.registry.registered_documents import (
+    RegisteredModelDocuments,
+)
+from tf_dataflow_serving.services.prediction.registry.registered_models import RegisteredModels
 
 NOW = datetime(2020, 1, 2, tzinfo=UTC)
 HERE = "projects/p/locations/us-central1"

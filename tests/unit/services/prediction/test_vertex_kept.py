@@ -7,20 +7,24 @@ from pathlib import Path
 
 import pytest
 
-from tf_dataflow_serving.services.prediction.artifacts import Artifacts
 from tf_dataflow_serving.services.prediction.documents import Documents
-from tf_dataflow_serving.services.prediction.endpoints import EndpointDefinition
-from tf_dataflow_serving.services.prediction.hosting import Deployment, Hosting, open_hosting
-from tf_dataflow_serving.services.prediction.lazy_model import LazyModel
-from tf_dataflow_serving.services.prediction.models import (
+from tf_dataflow_serving.services.prediction.objects import ObjectStore
+from tf_dataflow_serving.services.prediction.registry.artifacts import Artifacts
+from tf_dataflow_serving.services.prediction.registry.endpoints import EndpointDefinition
+from tf_dataflow_serving.services.prediction.registry.hosting import (
+    Deployment,
+    Hosting,
+    open_hosting,
+)
+from tf_dataflow_serving.services.prediction.registry.lazy_model import LazyModel
+from tf_dataflow_serving.services.prediction.registry.models import (
     Model,
     ModelDefinition,
     Version,
     VersionDefinition,
 )
-from tf_dataflow_serving.services.prediction.objects import ObjectStore
-from tf_dataflow_serving.services.prediction.registered_models import Upload
-from tf_dataflow_serving.services.prediction.saved_model import SavedModel
+from tf_dataflow_serving.services.prediction.registry.registered_models import Upload
+from tf_dataflow_serving.services.prediction.serving.saved_model import SavedModel
 
 NOW = datetime(2020, 1, 2, 3, 4, 5, 678, tzinfo=UTC)
 HERE = "projects/p/locations/us-central1"

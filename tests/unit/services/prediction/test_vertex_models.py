@@ -13,15 +13,17 @@ from tf_dataflow_serving.services.prediction.errors import (
     ModelUnusable,
     NotFound,
 )
-from tf_dataflow_serving.services.prediction.lazy_model import LazyModel
-from tf_dataflow_serving.services.prediction.registered_documents import RegisteredModelDocuments
-from tf_dataflow_serving.services.prediction.registered_models import (
+from tf_dataflow_serving.services.prediction.registry.lazy_model import LazyModel
+from tf_dataflow_serving.services.prediction.registry.registered_documents import (
+    RegisteredModelDocuments,
+)
+from tf_dataflow_serving.services.prediction.registry.registered_models import (
     RegisteredModel,
     RegisteredModels,
     RegisteredVersion,
     Upload,
 )
-from tf_dataflow_serving.services.prediction.saved_model import SavedModel
+from tf_dataflow_serving.services.prediction.serving.saved_model import SavedModel
 
 NOW = datetime(2020, 1, 2, tzinfo=UTC)
 HERE = "projects/p/locations/us-central1"

@@ -6,14 +6,19 @@ from datetime import UTC, datetime
 import pytest
 
 from tf_dataflow_serving.services.prediction.documents import Documents
-from tf_dataflow_serving.services.prediction.endpoints import EndpointDefinition
 from tf_dataflow_serving.services.prediction.errors import InvalidArgument, NotFound
-from tf_dataflow_serving.services.prediction.hosting import Deployment
-from tf_dataflow_serving.services.prediction.jobs import ModelOrigin, ModelReference
-from tf_dataflow_serving.services.prediction.lazy_model import LazyModel
-from tf_dataflow_serving.services.prediction.line_forms import InstanceType, RecordLines
-from tf_dataflow_serving.services.prediction.registered_documents import RegisteredModelDocuments
-from tf_dataflow_serving.services.prediction.registered_models import RegisteredModels, Upload
+from tf_dataflow_serving.services.prediction.jobs.job import ModelOrigin, ModelReference
+from tf_dataflow_serving.services.prediction.jobs.line_forms import InstanceType, RecordLines
+from tf_dataflow_serving.services.prediction.registry.endpoints import EndpointDefinition
+from tf_dataflow_serving.services.prediction.registry.hosting import Deployment
+from tf_dataflow_serving.services.prediction.registry.lazy_model import LazyModel
+from tf_dataflow_serving.services.prediction.registry.registered_documents import (
+    RegisteredModelDocuments,
+)
+from tf_dataflow_serving.services.prediction.registry.registered_models import (
+    RegisteredModels,
+    Upload,
+)
 from tf_dataflow_serving.services.prediction.vertex import requests
 from tf_dataflow_serving.services.prediction.vertex.job_requests import job_definition
 

@@ -6,13 +6,13 @@ from typing import Any
 
 from tf_dataflow_serving.services.prediction.errors import InvalidArgument
 from tf_dataflow_serving.services.prediction.fields import Fields
-from tf_dataflow_serving.services.prediction.jobs import (
+from tf_dataflow_serving.services.prediction.jobs.job import (
     JobDefinition,
     ModelOrigin,
     ModelReference,
 )
-from tf_dataflow_serving.services.prediction.line_forms import InstanceLines
-from tf_dataflow_serving.services.prediction.models import (
+from tf_dataflow_serving.services.prediction.jobs.line_forms import InstanceLines
+from tf_dataflow_serving.services.prediction.registry.models import (
     ModelDefinition,
     ModelRegistry,
     VersionDefinition,

@@ -2,10 +2,10 @@
 
 from enum import StrEnum
 
-from tf_dataflow_serving.services.prediction.jobs import Job
-from tf_dataflow_serving.services.prediction.models import Model, Version
+from tf_dataflow_serving.services.prediction.jobs.job import Job
 from tf_dataflow_serving.services.prediction.operations import Operation
 from tf_dataflow_serving.services.prediction.proto_json import Resource, present, timestamp
+from tf_dataflow_serving.services.prediction.registry.models import Model, Version
 
 EMPTY: Resource = {"@type": "type.googleapis.com/google.protobuf.Empty"}
 _PACKAGE = "type.googleapis.com/google.cloud.ml.v1"

@@ -38,10 +38,10 @@ from tf_dataflow_serving.services.prediction.http_json import (
     raw_json_response,
     read_body,
 )
-from tf_dataflow_serving.services.prediction.models import Version
 from tf_dataflow_serving.services.prediction.proto_json import Resource
-from tf_dataflow_serving.services.prediction.saved_model import SavedModel
+from tf_dataflow_serving.services.prediction.registry.models import Version
 from tf_dataflow_serving.services.prediction.service import PredictionService
+from tf_dataflow_serving.services.prediction.serving.saved_model import SavedModel
 
 _MODELS = "/v1/projects/{project}/models"
 _MODEL = f"{_MODELS}/{{model}}"

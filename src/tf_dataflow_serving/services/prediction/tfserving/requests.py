@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from tf_dataflow_serving.services.prediction.errors import MalformedRequest
-from tf_dataflow_serving.services.prediction.predictions import without_single_names
+from tf_dataflow_serving.services.prediction.serving.predictions import without_single_names
 
 Predictions = Sequence[dict[str, Any]]
 

@@ -20,8 +20,8 @@ from tf_dataflow_serving.services.prediction.errors import (
     PredictionFailed,
 )
 from tf_dataflow_serving.services.prediction.http_json import raw_json_response, read_body
-from tf_dataflow_serving.services.prediction.saved_model import SavedModel
 from tf_dataflow_serving.services.prediction.service import PredictionService
+from tf_dataflow_serving.services.prediction.serving.saved_model import SavedModel
 from tf_dataflow_serving.services.prediction.tfserving.requests import predict_request
 from tf_dataflow_serving.services.prediction.tfserving.responses import (
     ROOT,

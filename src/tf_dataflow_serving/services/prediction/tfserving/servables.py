@@ -8,8 +8,8 @@ import re
 from collections.abc import Sequence
 
 from tf_dataflow_serving.services.prediction.errors import NotFound
-from tf_dataflow_serving.services.prediction.models import Model, ModelRegistry, Version
-from tf_dataflow_serving.services.prediction.saved_model import SavedModel
+from tf_dataflow_serving.services.prediction.registry.models import Model, ModelRegistry, Version
+from tf_dataflow_serving.services.prediction.serving.saved_model import SavedModel
 
 _NUMBERED = re.compile(r"v?([0-9]{1,18})")
 

@@ -4,13 +4,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from tf_dataflow_serving.services.prediction.hosting import Deployment
 from tf_dataflow_serving.services.prediction.http_json import (
     json_response,
     parse_object,
     read_body,
 )
 from tf_dataflow_serving.services.prediction.proto_json import Resource
+from tf_dataflow_serving.services.prediction.registry.hosting import Deployment
 from tf_dataflow_serving.services.prediction.service import PredictionService
 from tf_dataflow_serving.services.prediction.vertex import requests
 from tf_dataflow_serving.services.prediction.vertex.listing import page

@@ -6,14 +6,14 @@ from datetime import datetime
 from typing import Any
 
 from tf_dataflow_serving.services.prediction.fields import Fields
-from tf_dataflow_serving.services.prediction.jobs import (
+from tf_dataflow_serving.services.prediction.jobs.job import (
     JobDefinition,
     ModelOrigin,
     ModelReference,
 )
-from tf_dataflow_serving.services.prediction.line_forms import InstanceType, RecordLines
+from tf_dataflow_serving.services.prediction.jobs.line_forms import InstanceType, RecordLines
 from tf_dataflow_serving.services.prediction.proto_json import timestamp
-from tf_dataflow_serving.services.prediction.registered_models import RegisteredModels
+from tf_dataflow_serving.services.prediction.registry.registered_models import RegisteredModels
 from tf_dataflow_serving.services.prediction.vertex.requests import (
     display_name,
     model_reference,

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from tf_dataflow_serving.services.prediction.jobs import Job, JobState
+from tf_dataflow_serving.services.prediction.jobs.job import Job, JobState
 from tf_dataflow_serving.services.prediction.proto_json import Resource, present, timestamp
 
 _STATES: Mapping[JobState, str] = {

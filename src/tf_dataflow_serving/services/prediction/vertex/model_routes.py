@@ -13,7 +13,7 @@ from tf_dataflow_serving.services.prediction.http_json import (
     read_body,
 )
 from tf_dataflow_serving.services.prediction.proto_json import Resource
-from tf_dataflow_serving.services.prediction.registered_models import (
+from tf_dataflow_serving.services.prediction.registry.registered_models import (
     RegisteredModel,
     RegisteredVersion,
     Upload,

@@ -13,16 +13,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from tf_dataflow_serving.services.prediction.endpoints import DeployedModel
 from tf_dataflow_serving.services.prediction.errors import MalformedRequest
 from tf_dataflow_serving.services.prediction.http_json import (
     parse_object,
     raw_json_response,
     read_body,
 )
-from tf_dataflow_serving.services.prediction.predictions import without_single_names
-from tf_dataflow_serving.services.prediction.saved_model import SavedModel
+from tf_dataflow_serving.services.prediction.registry.endpoints import DeployedModel
 from tf_dataflow_serving.services.prediction.service import PredictionService
+from tf_dataflow_serving.services.prediction.serving.predictions import without_single_names
+from tf_dataflow_serving.services.prediction.serving.saved_model import SavedModel
 from tf_dataflow_serving.services.prediction.tfserving.requests import predict_request
 from tf_dataflow_serving.services.prediction.vertex.paths import parent
 

@@ -4,11 +4,11 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from tf_dataflow_serving.services.prediction.endpoints import EndpointDefinition, Traffic
 from tf_dataflow_serving.services.prediction.errors import InvalidArgument
 from tf_dataflow_serving.services.prediction.fields import Fields
-from tf_dataflow_serving.services.prediction.hosting import Deployment
-from tf_dataflow_serving.services.prediction.registered_models import Upload
+from tf_dataflow_serving.services.prediction.registry.endpoints import EndpointDefinition, Traffic
+from tf_dataflow_serving.services.prediction.registry.hosting import Deployment
+from tf_dataflow_serving.services.prediction.registry.registered_models import Upload
 
 Json = Mapping[str, Any]
 _CAPITAL = re.compile(r"(?=[A-Z])")

@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 
-from tf_dataflow_serving.services.prediction.endpoints import DeployedModel, Endpoint
 from tf_dataflow_serving.services.prediction.operations import Operation
 from tf_dataflow_serving.services.prediction.proto_json import Resource, present, timestamp
-from tf_dataflow_serving.services.prediction.registered_models import (
+from tf_dataflow_serving.services.prediction.registry.endpoints import DeployedModel, Endpoint
+from tf_dataflow_serving.services.prediction.registry.registered_models import (
     RegisteredModel,
     RegisteredVersion,
 )

@@ -8,7 +8,7 @@ from typing import Any, Self
 import tensorflow as tf
 
 from tf_dataflow_serving.services.prediction.errors import ModelUnusable, PredictionFailed
-from tf_dataflow_serving.services.prediction.tensors import to_predictions, to_tensors
+from tf_dataflow_serving.services.prediction.serving.tensors import to_predictions, to_tensors
 
 DEFAULT_SIGNATURE = "serving_default"
 _log = logging.getLogger(__name__)

@@ -6,14 +6,14 @@ from typing import Any
 
 from tf_dataflow_serving.services.prediction.documents import Documents
 from tf_dataflow_serving.services.prediction.errors import ModelUnusable
-from tf_dataflow_serving.services.prediction.models import (
+from tf_dataflow_serving.services.prediction.registry.models import (
     Model,
     ModelDefinition,
     Version,
     VersionDefinition,
     VersionState,
 )
-from tf_dataflow_serving.services.prediction.saved_model import SavedModel
+from tf_dataflow_serving.services.prediction.serving.saved_model import SavedModel
 
 _KIND = "models"
 Document = dict[str, Any]

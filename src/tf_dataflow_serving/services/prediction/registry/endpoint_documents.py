@@ -6,13 +6,13 @@ from datetime import datetime
 from typing import Any
 
 from tf_dataflow_serving.services.prediction.documents import Documents
-from tf_dataflow_serving.services.prediction.endpoints import (
+from tf_dataflow_serving.services.prediction.errors import ModelUnusable, NotFound
+from tf_dataflow_serving.services.prediction.registry.endpoints import (
     DeployedModel,
     Endpoint,
     EndpointDefinition,
 )
-from tf_dataflow_serving.services.prediction.errors import ModelUnusable, NotFound
-from tf_dataflow_serving.services.prediction.registered_models import RegisteredModels
+from tf_dataflow_serving.services.prediction.registry.registered_models import RegisteredModels
 
 _KIND = "endpoints"
 _log = logging.getLogger(__name__)

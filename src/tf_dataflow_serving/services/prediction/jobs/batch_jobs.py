@@ -15,8 +15,8 @@ from tf_dataflow_serving.services.prediction.errors import (
     ResourceError,
     StorageFailed,
 )
-from tf_dataflow_serving.services.prediction.job_runs import JobRuns
-from tf_dataflow_serving.services.prediction.jobs import Job, JobDefinition, JobState
+from tf_dataflow_serving.services.prediction.jobs.job import Job, JobDefinition, JobState
+from tf_dataflow_serving.services.prediction.jobs.runs import JobRuns
 
 _FAILURES = (ResourceError, StorageFailed, ModelUnusable, PredictionFailed)
 _log = logging.getLogger(__name__)

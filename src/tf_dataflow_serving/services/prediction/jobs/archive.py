@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tf_dataflow_serving.services.prediction.documents import Documents
-from tf_dataflow_serving.services.prediction.job_documents import (
+from tf_dataflow_serving.services.prediction.jobs.documents import (
     Document,
     Plan,
     job_document,
@@ -16,7 +16,7 @@ from tf_dataflow_serving.services.prediction.job_documents import (
     progress_document,
     progress_of,
 )
-from tf_dataflow_serving.services.prediction.jobs import Job, Worker
+from tf_dataflow_serving.services.prediction.jobs.job import Job, Worker
 
 _JOBS = "jobs"
 _PLANS = "job_plans"

@@ -13,7 +13,7 @@ from tf_dataflow_serving.services.prediction.errors import (
     InvalidArgument,
     NotFound,
 )
-from tf_dataflow_serving.services.prediction.saved_model import SavedModel
+from tf_dataflow_serving.services.prediction.serving.saved_model import SavedModel
 
 Clock = Callable[[], datetime]
 _NAME = re.compile(r"[a-zA-Z]\w{0,127}", re.ASCII)

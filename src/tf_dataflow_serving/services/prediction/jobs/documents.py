@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from tf_dataflow_serving.services.prediction.jobs import (
+from tf_dataflow_serving.services.prediction.jobs.job import (
     Job,
     JobDefinition,
     JobState,
@@ -14,15 +14,15 @@ from tf_dataflow_serving.services.prediction.jobs import (
     Progress,
     Worker,
 )
-from tf_dataflow_serving.services.prediction.line_forms import (
+from tf_dataflow_serving.services.prediction.jobs.line_forms import (
     InstanceLines,
     InstanceType,
     LineForm,
     RecordLines,
 )
+from tf_dataflow_serving.services.prediction.jobs.pieces import deal
+from tf_dataflow_serving.services.prediction.jobs.tallies import Tally
 from tf_dataflow_serving.services.prediction.objects import StoredObject
-from tf_dataflow_serving.services.prediction.pieces import deal
-from tf_dataflow_serving.services.prediction.tallies import Tally
 
 Document = dict[str, Any]
 

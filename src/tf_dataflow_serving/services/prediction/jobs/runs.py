@@ -11,30 +11,30 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from tf_dataflow_serving.services.prediction.batch import (
-    BatchPrediction,
-    results_name,
-    write_error_counts,
-)
 from tf_dataflow_serving.services.prediction.errors import (
     JobStopped,
     StorageFailed,
     StorageUnavailable,
 )
-from tf_dataflow_serving.services.prediction.fair_threads import FairThreads
-from tf_dataflow_serving.services.prediction.job_archive import JobArchive
-from tf_dataflow_serving.services.prediction.job_documents import Plan
-from tf_dataflow_serving.services.prediction.jobs import (
+from tf_dataflow_serving.services.prediction.jobs.archive import JobArchive
+from tf_dataflow_serving.services.prediction.jobs.documents import Plan
+from tf_dataflow_serving.services.prediction.jobs.fair_threads import FairThreads
+from tf_dataflow_serving.services.prediction.jobs.job import (
     Job,
     JobState,
     ModelReference,
     Progress,
     Worker,
 )
+from tf_dataflow_serving.services.prediction.jobs.pieces import PIECE_BYTES, Piece
+from tf_dataflow_serving.services.prediction.jobs.prediction import (
+    BatchPrediction,
+    results_name,
+    write_error_counts,
+)
+from tf_dataflow_serving.services.prediction.jobs.tallies import Tally
 from tf_dataflow_serving.services.prediction.objects import ObjectStore, StoredObject
-from tf_dataflow_serving.services.prediction.pieces import PIECE_BYTES, Piece
-from tf_dataflow_serving.services.prediction.saved_model import SavedModel
-from tf_dataflow_serving.services.prediction.tallies import Tally
+from tf_dataflow_serving.services.prediction.serving.saved_model import SavedModel
 
 T = TypeVar("T")
 Clock = Callable[[], datetime]

@@ -6,13 +6,13 @@ from functools import partial
 from typing import Any
 
 from tf_dataflow_serving.services.prediction.documents import Documents
-from tf_dataflow_serving.services.prediction.lazy_model import LazyModel
-from tf_dataflow_serving.services.prediction.registered_models import (
+from tf_dataflow_serving.services.prediction.registry.lazy_model import LazyModel
+from tf_dataflow_serving.services.prediction.registry.registered_models import (
     DEFAULT_ALIAS,
     RegisteredModel,
     RegisteredVersion,
 )
-from tf_dataflow_serving.services.prediction.saved_model import SavedModel
+from tf_dataflow_serving.services.prediction.serving.saved_model import SavedModel
 
 _KIND = "registered_models"
 Document = dict[str, Any]

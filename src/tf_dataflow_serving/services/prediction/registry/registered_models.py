@@ -12,7 +12,7 @@ from tf_dataflow_serving.services.prediction.errors import (
     InvalidArgument,
     NotFound,
 )
-from tf_dataflow_serving.services.prediction.lazy_model import LazyModel
+from tf_dataflow_serving.services.prediction.registry.lazy_model import LazyModel
 
 Clock = Callable[[], datetime]
 DEFAULT_ALIAS = "default"

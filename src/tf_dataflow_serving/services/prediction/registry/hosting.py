@@ -9,10 +9,17 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from tf_dataflow_serving.services.prediction.artifacts import Artifacts
 from tf_dataflow_serving.services.prediction.documents import Documents
-from tf_dataflow_serving.services.prediction.endpoint_documents import EndpointDocuments
-from tf_dataflow_serving.services.prediction.endpoints import (
+from tf_dataflow_serving.services.prediction.errors import (
+    FailedPrecondition,
+    ModelUnusable,
+    ResourceError,
+    StorageFailed,
+)
+from tf_dataflow_serving.services.prediction.operations import OperationFailed
+from tf_dataflow_serving.services.prediction.registry.artifacts import Artifacts
+from tf_dataflow_serving.services.prediction.registry.endpoint_documents import EndpointDocuments
+from tf_dataflow_serving.services.prediction.registry.endpoints import (
     NEW_MODEL,
     DeployedModel,
     Endpoint,
@@ -20,23 +27,18 @@ from tf_dataflow_serving.services.prediction.endpoints import (
     Endpoints,
     Traffic,
 )
-from tf_dataflow_serving.services.prediction.errors import (
-    FailedPrecondition,
-    ModelUnusable,
-    ResourceError,
-    StorageFailed,
+from tf_dataflow_serving.services.prediction.registry.lazy_model import LazyModel
+from tf_dataflow_serving.services.prediction.registry.models import Model, Version
+from tf_dataflow_serving.services.prediction.registry.registered_documents import (
+    RegisteredModelDocuments,
 )
-from tf_dataflow_serving.services.prediction.lazy_model import LazyModel
-from tf_dataflow_serving.services.prediction.models import Model, Version
-from tf_dataflow_serving.services.prediction.operations import OperationFailed
-from tf_dataflow_serving.services.prediction.registered_documents import RegisteredModelDocuments
-from tf_dataflow_serving.services.prediction.registered_models import (
+from tf_dataflow_serving.services.prediction.registry.registered_models import (
     RegisteredModel,
     RegisteredModels,
     RegisteredVersion,
     Upload,
 )
-from tf_dataflow_serving.services.prediction.saved_model import SavedModel
+from tf_dataflow_serving.services.prediction.serving.saved_model import SavedModel
 
 Clock = Callable[[], datetime]
 _FAILURES = (ResourceError, StorageFailed, ModelUnusable)

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from tf_dataflow_serving.services.prediction.line_forms import LineForm
-from tf_dataflow_serving.services.prediction.pieces import Piece
-from tf_dataflow_serving.services.prediction.tallies import Tally
+from tf_dataflow_serving.services.prediction.jobs.line_forms import LineForm
+from tf_dataflow_serving.services.prediction.jobs.pieces import Piece
+from tf_dataflow_serving.services.prediction.jobs.tallies import Tally
 
 
 class JobState(StrEnum):

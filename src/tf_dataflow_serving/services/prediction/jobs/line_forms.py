@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from tf_dataflow_serving.services.prediction.errors import PredictionFailed
-from tf_dataflow_serving.services.prediction.predictions import without_single_names
+from tf_dataflow_serving.services.prediction.serving.predictions import without_single_names
 
 
 class LineForm(Protocol):

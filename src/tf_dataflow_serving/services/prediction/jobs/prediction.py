@@ -11,9 +11,9 @@ from typing import IO, Any
 import orjson
 
 from tf_dataflow_serving.services.prediction.errors import JobStopped, PredictionFailed
-from tf_dataflow_serving.services.prediction.line_forms import LineForm
-from tf_dataflow_serving.services.prediction.saved_model import ServingSignature
-from tf_dataflow_serving.services.prediction.tallies import Tally
+from tf_dataflow_serving.services.prediction.jobs.line_forms import LineForm
+from tf_dataflow_serving.services.prediction.jobs.tallies import Tally
+from tf_dataflow_serving.services.prediction.serving.saved_model import ServingSignature
 
 _RESULTS = "prediction.results"
 _ERRORS = "prediction.errors_stats"

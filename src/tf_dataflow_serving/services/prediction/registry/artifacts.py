@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tf_dataflow_serving.services.prediction.objects import ObjectStore
-from tf_dataflow_serving.services.prediction.saved_model import SavedModel
+from tf_dataflow_serving.services.prediction.serving.saved_model import SavedModel
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""What is deployed: models, versions, endpoints, the copies of their files, and what is kept."""

@@ -1,0 +1,1 @@
+"""One SavedModel that answers: instances to tensors, tensors to predictions."""
