@@ -109,8 +109,8 @@ def test_every_row_is_predicted_once(plan, control, endpoint, births, pounds):
             assert_that(results, check)
         counts = control.counts()
     assert FAULTS[plan](counts) > 0
-    # With half of them failing, each is asked for twice on average.
-    assert REQUESTS <= counts.requests < 4 * REQUESTS
+    # With half of them failing each is asked for twice on average; one too slow, in two halves.
+    assert REQUESTS <= counts.requests < 8 * REQUESTS
 
 
 def test_what_is_permanent_is_asked_once_and_named(control, endpoint, births):
