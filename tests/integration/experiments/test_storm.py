@@ -44,20 +44,23 @@ def demo(
     return Demo(stack_in_a_storm.endpoints.project, sizes, tmp_path, lambda *_: None)
 
 
-@pytest.mark.parametrize("experiment", [Experiment.BATCH, Experiment.STREAM], ids=str)
-@pytest.mark.parametrize("inference_type", [InferenceType.CMLE, InferenceType.VERTEX], ids=str)
+@pytest.mark.parametrize(
+    ("combination", "rows"),
+    [
+        (Combination(Experiment.BATCH, InferenceType.CMLE), 100_000),
+        (Combination(Experiment.STREAM, InferenceType.VERTEX), STREAM.messages),
+    ],
+    ids=str,
+)
 def test_every_row_is_predicted_once(
-    demo: Demo,
-    stack_in_a_storm: Stack,
-    experiment: Experiment,
-    inference_type: InferenceType,
+    demo: Demo, stack_in_a_storm: Stack, combination: Combination, rows: int
 ) -> None:
     url = str(stack_in_a_storm.endpoints.prediction)
     with PredictionControl(url) as control, control.inject(parse_plan(STORM)):
-        outcome = demo.run(Combination(experiment, inference_type))
+        outcome = demo.run(combination)
         counts = control.counts()
     assert outcome.difference == Difference(0, 0, 0)
-    assert outcome.result.rows >= (100_000 if experiment is Experiment.BATCH else 1_000)
+    assert outcome.result.rows >= rows
     assert outcome.result.throttled_seconds > 0
     assert counts.restarts == 1
     assert counts.errors[429] > 0
