@@ -54,6 +54,15 @@ def beams_name(table: str) -> str:
     return table.replace(".", ":", 1)
 
 
+@pytest.fixture
+def sigint_heard() -> Iterator[None]:
+    """A shell makes its background jobs ignore it, and with them what they start."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("sigint_heard")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda one: one.name)
 def test_an_unmodified_script_is_drained_by_a_signal(
     stack: Stack, source: Any, table: str, number: signal.Signals, tmp_path: Path
