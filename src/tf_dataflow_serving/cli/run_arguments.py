@@ -1,6 +1,7 @@
 """The arguments of `run`: checked together, completed, and turned into pipeline options."""
 
 import argparse
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -32,6 +33,8 @@ _OWN = (
     "bq_dataset",
     "bq_table",
 )
+# Beam reads them in any path, also in that of results to be replaced.
+_WILDCARD = re.compile(r"[*?\[\]]")
 _CLOUD_ML_ENGINE = (InferenceType.CMLE, InferenceType.NOT_APPLICABLE)
 # Their flags are defined by their job servers, not by Beam's options.
 _RUNNERS_WITH_ALL_FLAGS_KNOWN = ("DirectRunner", "DataflowRunner")
@@ -145,6 +148,8 @@ def _check_places(experiment: Experiment, values: Mapping[str, Any]) -> None:
         statistics_query(values["output_table"])
     except ValueError as error:
         raise UsageError(str(error)) from error
+    if _WILDCARD.search(values["output"]):
+        raise UsageError("--output names one place: it has none of * ? [ ]")
     if experiment is Experiment.BATCH_PREDICT and not values["output"].startswith("gs://"):
         raise UsageError("batch-predict needs --output gs://BUCKET/PREFIX, which its job can read")
 

@@ -1,5 +1,6 @@
 """Requests and answers of prediction protocols: instances to bytes, JSON to estimates."""
 
+import math
 import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -101,11 +102,11 @@ def estimate_of(prediction: object) -> Estimate:
     if isinstance(value, list) and len(value) == 1:
         (value,) = value
     if value is None:
-        # JSON has neither NaN nor infinity.
+        # JSON has neither NaN nor infinity; some services write them all the same.
         return NOT_FINITE
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise EndpointRefused(f"a prediction is not a number: {reprlib.repr(prediction)}")
-    return float(value)
+    return float(value) if math.isfinite(value) else NOT_FINITE
 
 
 def _estimates(answer: Mapping[str, Any], count: int) -> list[Estimate]:

@@ -10,7 +10,11 @@ class Transient(Exception):
 
 
 class Throttled(Transient):
-    """The service has too much to do, or a quota is used up: less at a time may pass."""
+    """The service has too much to do: less at a time may pass."""
+
+
+class OverQuota(Throttled):
+    """A quota is used up: the service is there, and will take more later."""
 
 
 class TooSlow(Transient):

@@ -8,6 +8,7 @@ service that is overloaded: Site Reliability Engineering (Google), chapter 21, "
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
@@ -35,7 +36,8 @@ class Gate:
     The number begins at `most`. A request that is throttled leaves half of those that were under
     way; the others of them that are throttled too change nothing more (RFC 5681, 3.1: the flight
     size counts, once for each loss). A few rounds of as many answers as may be under way let one
-    more through. Threads share it; `clock` and `wait` are in seconds.
+    more through. Threads share it, and pass in the order in which they came; `clock` and `wait`
+    are in seconds.
     """
 
     def __init__(
@@ -49,6 +51,7 @@ class Gate:
         self._wait = wait
         self._limit = float(most)
         self._under_way = 0
+        self._queue: deque[object] = deque()
         self._decreases = 0
         self._quiet_until = clock()
         self._changed = threading.Condition()
@@ -76,13 +79,27 @@ class Gate:
             self._leave()
 
     def _enter(self, until: float) -> _Entrance:
-        with self._changed:
+        with self._changed, self._place() as place:
             begin = now = self._clock()
-            while self._under_way >= self.limit or now < self._quiet_until:
+            while not self._is_open(now) or self._queue[0] is not place:
                 self._await_change(now, until)
                 now = self._clock()
             self._under_way += 1
             return _Entrance(now - begin, self._decreases)
+
+    @contextmanager
+    def _place(self) -> Iterator[object]:
+        """Hold a place in the queue; whoever is behind it is told when it is given up."""
+        place = object()
+        self._queue.append(place)
+        try:
+            yield place
+        finally:
+            self._queue.remove(place)
+            self._changed.notify_all()
+
+    def _is_open(self, now: float) -> bool:
+        return self._under_way < self.limit and now >= self._quiet_until
 
     def _await_change(self, now: float, until: float) -> None:
         quiet = self._quiet_until - now

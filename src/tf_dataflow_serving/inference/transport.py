@@ -1,5 +1,6 @@
 """JSON over HTTP to a prediction service: pooled, throttled, retried, authorised where due."""
 
+import json
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -11,7 +12,7 @@ import httpx
 import orjson
 
 from tf_dataflow_serving.inference.errors import EndpointRefused, PredictionRejected
-from tf_dataflow_serving.inference.failures import Throttled, TooSlow, Transient
+from tf_dataflow_serving.inference.failures import OverQuota, Throttled, TooSlow, Transient
 from tf_dataflow_serving.inference.google_token import GoogleToken
 from tf_dataflow_serving.inference.retry import Patience, Retrier, RetryPolicy
 from tf_dataflow_serving.inference.throttling import Gate
@@ -20,7 +21,7 @@ CONNECTIONS = 100
 
 _PASSING: Mapping[int, type[Transient]] = {
     408: Transient,
-    429: Throttled,
+    429: OverQuota,
     500: Transient,
     502: Transient,
     503: Throttled,
@@ -32,6 +33,7 @@ _ABOUT_THE_BODY = frozenset({400, _TOO_LARGE, 422})
 """Statuses by which the service may mean the instances in the request; others mean the endpoint."""
 _NOT_THE_BODY = "FAILED_PRECONDITION"
 """The canonical code of a 400 that means the endpoint's state (google/rpc/code.proto)."""
+_LONGEST_QUIET = 3600.0
 _HEADERS = {"Content-Type": "application/json"}
 
 Result = TypeVar("Result")
@@ -166,12 +168,20 @@ def _json_object(content: bytes) -> dict[str, Any]:
     What is no JSON at all may be half an answer, or that of a broken proxy: Transient.
     """
     try:
-        value = orjson.loads(content)
-    except orjson.JSONDecodeError as error:
+        value = _loads(content)
+    except (ValueError, RecursionError) as error:
         raise Transient(f"the response is not JSON: {error}") from error
     if not isinstance(value, dict):
         raise EndpointRefused("the response is not a JSON object")
     return value
+
+
+def _loads(content: bytes) -> object:
+    try:
+        return orjson.loads(content)
+    except orjson.JSONDecodeError:
+        # TensorFlow Serving writes NaN and Infinity (rapidjson's kWriteNanAndInfFlag).
+        return json.loads(content)
 
 
 def _error(answer: Answer) -> object:
@@ -194,13 +204,17 @@ def _means_the_endpoint(answer: Answer) -> bool:
 
 
 def _retry_after(headers: Mapping[str, str], now: datetime) -> float:
-    """Return the seconds of Retry-After, which is a number or a date (RFC 9110, 10.2.3), else 0."""
-    value = headers.get("Retry-After", "").strip()
+    """Return the seconds of Retry-After, an hour at most; 0 without one that makes sense."""
+    return min(_LONGEST_QUIET, _asked_wait(headers.get("Retry-After", "").strip(), now))
+
+
+def _asked_wait(value: str, now: datetime) -> float:
+    """Read a number of seconds, or a date (RFC 9110, 10.2.3)."""
     if value.isascii() and value.isdigit():
         return float(value)
     try:
         moment = parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return 0.0
     aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return max(0.0, (aware - now).total_seconds())

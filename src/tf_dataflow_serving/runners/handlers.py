@@ -18,6 +18,8 @@ from tf_dataflow_serving.inference.endpoint import (
     VertexModel,
     vertex_url,
 )
+from tf_dataflow_serving.inference.errors import PredictionUnavailable
+from tf_dataflow_serving.inference.failures import OverQuota
 from tf_dataflow_serving.inference.remote import OnlineModelHandler, estimate_online
 from tf_dataflow_serving.inference.retry import RetryPolicy
 from tf_dataflow_serving.natality.instance import SAMPLE
@@ -48,7 +50,19 @@ def require_model(options: ServingOptions) -> None:
 
         estimate_local([SAMPLE], options.model_dir)
     else:
-        estimate_online([SAMPLE], online_endpoint(options), ASKED_ONCE)
+        require_answer(online_endpoint(options))
+
+
+def require_answer(endpoint: Endpoint) -> None:
+    """Ask an online model once; raises PredictionRejected, PredictionUnavailable.
+
+    A service whose quota is used up is there: a pipeline waits for longer than this does.
+    """
+    try:
+        estimate_online([SAMPLE], endpoint, ASKED_ONCE)
+    except PredictionUnavailable as error:
+        if not isinstance(error.__cause__, OverQuota):
+            raise
 
 
 def online_endpoint(options: ServingOptions) -> Endpoint:

@@ -3,14 +3,17 @@
 from tf_dataflow_serving.flags import InferenceType
 from tf_dataflow_serving.inference.batch_job import BatchJob, JobClient, JobResults, JobStatus, wait
 from tf_dataflow_serving.inference.cmle_job import CmleJobClient, CmleJobResults
-from tf_dataflow_serving.inference.remote import estimate_online
 from tf_dataflow_serving.inference.vertex_job import VertexJobClient, VertexJobResults
 from tf_dataflow_serving.model import KEY, KEYED_SIGNATURE_NAME
-from tf_dataflow_serving.natality.instance import SAMPLE
 from tf_dataflow_serving.options import ServingOptions
 from tf_dataflow_serving.pipelines import batch_predict
 from tf_dataflow_serving.pipelines.batch import output_directory
-from tf_dataflow_serving.runners.handlers import ASKED_ONCE, prediction_endpoint, vertex_model
+from tf_dataflow_serving.runners.handlers import (
+    ASKED_ONCE,
+    prediction_endpoint,
+    require_answer,
+    vertex_model,
+)
 
 TIMEOUT_SECONDS = 24 * 3600.0
 
@@ -24,7 +27,7 @@ def require_job_model(options: ServingOptions) -> None:
         # It need not be deployed to be used in a job.
         VertexJobClient(vertex_model(options), KEY, ASKED_ONCE).require_model()
     else:
-        estimate_online([SAMPLE], prediction_endpoint(options), ASKED_ONCE)
+        require_answer(prediction_endpoint(options))
 
 
 def run_prediction_job(options: ServingOptions) -> JobStatus:

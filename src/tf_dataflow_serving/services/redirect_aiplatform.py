@@ -50,10 +50,7 @@ def redirect_raw_predictions(models: ModuleType) -> None:
 
 def skip_project_lookups(resource_manager_utils: ModuleType) -> None:
     """Take a project's id for its number and its number for its id, without asking anybody."""
-    for name, argument in (
-        ("get_project_id", "project_number"),
-        ("get_project_number", "project_id"),
-    ):
+    for name, argument in _LOOKUPS.items():
         original = getattr(resource_manager_utils, name)
         setattr(resource_manager_utils, name, _itself(original, argument))
 

@@ -1,5 +1,6 @@
 import random
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 
@@ -149,6 +150,43 @@ def test_who_leaves_lets_another_one_in():
         assert not passed.is_set()
     assert passed.wait(TIMEOUT)
     follower.join(TIMEOUT)
+
+
+def test_nobody_is_overtaken_for_long():
+    gate = Gate(1)
+    turns = [0] * 6
+    fewest = []
+
+    def ask(number: int) -> None:
+        while turns[number] < 40:
+            with gate.turn(float("inf")):
+                turns[number] += 1
+                work()
+        fewest.append(min(turns))
+
+    def work() -> None:
+        time.sleep(0.001)
+
+    with ThreadPoolExecutor(len(turns)) as threads:
+        list(threads.map(ask, range(len(turns))))
+    assert fewest[0] >= 20
+
+
+def test_who_gives_up_makes_way():
+    gate = Gate(1)
+    passed = threading.Event()
+
+    def follow() -> None:
+        with gate.turn(float("inf")):
+            passed.set()
+
+    follower = threading.Thread(target=follow)
+    with gate.turn(float("inf")):
+        with pytest.raises(NoTurn), gate.turn(0):
+            pass
+        follower.start()
+    follower.join(TIMEOUT)
+    assert passed.is_set()
 
 
 @given(seed=st.integers(), most=st.integers(1, 6), share=st.floats(0, 0.9))

@@ -5,8 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tf_dataflow_serving.inference.codecs import estimate_of
 from tf_dataflow_serving.inference.errors import EndpointRefused, PredictionRejected
-from tf_dataflow_serving.inference.failures import Throttled, TooSlow, Transient
+from tf_dataflow_serving.inference.failures import OverQuota, Throttled, TooSlow, Transient
+from tf_dataflow_serving.inference.results import NOT_FINITE
 from tf_dataflow_serving.inference.transport import (
     Answer,
     Conflict,
@@ -31,13 +33,23 @@ NOW = datetime(2020, 1, 2, 3, 4, 5, tzinfo=UTC)
         ("soon", 0.0),
         ("-1", 0.0),
         ("²", 0.0),
+        ("9" * 400, 3600.0),
+        ("Mon, 01 Jan 99999999999999999999 00:00:00 GMT", 0.0),
+        ("Thu, 02 Jan 2020 03:04:12 +99999999999999999999", 0.0),
+        ("Thu, 02 Jan 2030 03:04:05 GMT", 3600.0),
     ],
 )
 def test_retry_after_is_seconds_or_a_date(value, seconds):
     assert _retry_after({"Retry-After": value}, NOW) == seconds
 
 
-@given(st.text())
+_DATES = st.from_regex(
+    r"(Mon, )?\d{1,20} (Jan|Feb|x) \d{1,20} \d{1,20}:\d\d:\d\d (GMT|[+-]\d{1,20})",
+    fullmatch=True,
+)
+
+
+@given(st.text() | _DATES)
 def test_any_retry_after_is_no_less_than_nothing(value):
     assert _retry_after({"Retry-After": value}, NOW) >= 0
 
@@ -50,7 +62,7 @@ def answer(status: int, content: bytes = b"", **headers: str) -> Answer:
     ("status", "kind"),
     [
         (408, Transient),
-        (429, Throttled),
+        (429, OverQuota),
         (500, Transient),
         (502, Transient),
         (503, Throttled),
@@ -91,6 +103,11 @@ def test_what_is_missing_or_there_already_is_told_apart(status, kind):
 def test_what_is_no_json_may_pass(content):
     with pytest.raises(Transient, match="not JSON"):
         _checked(answer(200, content))
+
+
+def test_numbers_that_json_does_not_have_are_read_all_the_same():
+    content = _checked(answer(200, b'{"predictions": [[7.5], [NaN], [-Infinity]]}'))
+    assert list(map(estimate_of, content["predictions"])) == [7.5, NOT_FINITE, NOT_FINITE]
 
 
 @pytest.mark.parametrize("content", [b"[]", b"1", b"null"])

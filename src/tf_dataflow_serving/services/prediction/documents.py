@@ -14,6 +14,13 @@ CREATE TABLE IF NOT EXISTS documents (
 """
 
 
+class DocumentsInUse(OSError):
+    """Another process has the file of documents open."""
+
+    def __init__(self) -> None:
+        super().__init__("another service is using it.")
+
+
 class Documents:
     """Documents by kind and key; threads may use it at the same time.
 
@@ -27,12 +34,20 @@ class Documents:
 
     @classmethod
     def in_file(cls, path: Path) -> Self:
-        """Open the documents in a file, which is made if it is not there."""
+        """Open the documents in a file, which is made if it is not there.
+
+        Raises DocumentsInUse, or sqlite3.Error for a file that cannot be used.
+        """
         connection = _connect(str(path))
-        connection.execute("PRAGMA journal_mode = WAL")
-        # A crash of the process loses nothing with it, a power cut the last moments.
-        connection.execute("PRAGMA synchronous = NORMAL")
-        return cls(connection)
+        try:
+            _claim(connection)
+            return cls(connection)
+        except sqlite3.Error as error:
+            connection.close()
+            # The low byte: above it is what kind of SQLITE_BUSY it was.
+            if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY:
+                raise DocumentsInUse from error
+            raise
 
     @classmethod
     def in_memory(cls) -> Self:
@@ -41,10 +56,10 @@ class Documents:
 
     def put(self, kind: str, key: str, value: object) -> None:
         """Keep a value that JSON can hold, in place of the one that was there."""
+        document = orjson.dumps(value)
         with self._lock:
             self._connection.execute(
-                "INSERT OR REPLACE INTO documents VALUES (?, ?, ?)",
-                (kind, key, orjson.dumps(value)),
+                "INSERT OR REPLACE INTO documents VALUES (?, ?, ?)", (kind, key, document)
             )
 
     def delete(self, kind: str, key: str) -> None:
@@ -68,4 +83,13 @@ class Documents:
 
 
 def _connect(database: str) -> sqlite3.Connection:
-    return sqlite3.connect(database, isolation_level=None, check_same_thread=False)
+    return sqlite3.connect(database, timeout=0, isolation_level=None, check_same_thread=False)
+
+
+def _claim(connection: sqlite3.Connection) -> None:
+    # Held until the connection is closed or the process is dead: two services would do the work
+    # on each job twice.
+    connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+    connection.execute("PRAGMA journal_mode = WAL")
+    # A crash of the process loses nothing with it, a power cut the last moments.
+    connection.execute("PRAGMA synchronous = NORMAL")

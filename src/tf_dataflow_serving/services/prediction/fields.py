@@ -5,10 +5,13 @@ from collections.abc import Mapping
 from typing import Self
 
 from tf_dataflow_serving.services.prediction.errors import InvalidArgument
+from tf_dataflow_serving.services.prediction.proto_json import proto_name
 
-_CAPITAL = re.compile(r"(?=[A-Z])")
 _INT64 = re.compile(r"-?[0-9]{1,18}", re.ASCII)
 _HUNDRED = 100
+# Wildcards are for names of objects, not of buckets.
+_OBJECT_PATH = re.compile(r"gs://[^/*?]+/.+")
+_BUCKET_PATH = re.compile(r"gs://[^/*?]+(?:/.*)?")
 
 
 class Fields:
@@ -28,7 +31,7 @@ class Fields:
 
     def refuse(self, name: str, reason: str) -> InvalidArgument:
         """Return the error that says what is wrong with a field."""
-        path = f"{self._path}.{_CAPITAL.sub('_', name).lower()}"
+        path = f"{self._path}.{proto_name(name)}"
         return InvalidArgument(path.removeprefix("."), reason)
 
     def text(self, name: str) -> str:
@@ -55,6 +58,27 @@ class Fields:
         if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
             raise self.refuse(name, "A list of strings is expected.")
         return value
+
+    def object_path(self, name: str) -> str:
+        """Return the gs:// path of an object or of a directory below a bucket."""
+        path = self.text(name)
+        self._check_path(_OBJECT_PATH, name, path)
+        return path
+
+    def object_paths(self, name: str) -> list[str]:
+        """Return gs:// paths of objects, at least one, which may have wildcards."""
+        paths = self.texts(name)
+        if not paths:
+            raise self.refuse(name, "This field is required.")
+        for path in paths:
+            self._check_path(_OBJECT_PATH, name, path)
+        return paths
+
+    def bucket_path(self, name: str) -> str:
+        """Return the gs:// path of a bucket or of a directory in it."""
+        path = self.text(name)
+        self._check_path(_BUCKET_PATH, name, path)
+        return path
 
     def count(self, name: str, default: int) -> int:
         """Return a number above 0; int64 is a string in Google's JSON, or a number."""
@@ -97,12 +121,15 @@ class Fields:
         value = self._values.get(name)
         if not isinstance(value, dict):
             raise self.refuse(name, "This field is required, and an object.")
-        path = _CAPITAL.sub("_", name).lower()
-        return type(self)(value, path)
+        return type(self)(value, proto_name(name))
 
     def optional_section(self, name: str) -> Self:
         """Return the fields of an object, none if it is not there."""
-        return self.section(name) if self.has(name) else type(self)({}, name)
+        return self.section(name) if self.has(name) else type(self)({}, proto_name(name))
+
+    def _check_path(self, form: re.Pattern[str], name: str, path: str) -> None:
+        if not form.fullmatch(path):
+            raise self.refuse(name, f"{path!r} is not a Cloud Storage path, gs://bucket/path.")
 
 
 def _is_percentage(value: object) -> bool:

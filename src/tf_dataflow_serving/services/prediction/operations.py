@@ -1,7 +1,6 @@
 """Long-running operations: what was started, whether it is done, how it ended."""
 
 import asyncio
-import itertools
 import logging
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
@@ -38,13 +37,16 @@ class Operation:
 
 
 class Operations:
-    """All operations since the start of the service, by their full names."""
+    """All operations since the start of the service, by their full names.
 
-    def __init__(self, clock: Clock) -> None:
+    `new_id` ends their names: one that is used again after a restart would be taken for another.
+    """
+
+    def __init__(self, clock: Clock, new_id: Callable[[], str]) -> None:
         self._clock = clock
         self._operations: dict[str, Operation] = {}
         self._running: dict[str, asyncio.Task[None]] = {}
-        self._serial = itertools.count(1)
+        self._new_id = new_id
 
     def get(self, name: str) -> Operation:
         """Return an operation; raises NotFound."""
@@ -73,7 +75,7 @@ class Operations:
         return operation
 
     def completed(self, prefix: str, metadata: Json, response: Json) -> Operation:
-        """Record work that took no time; its name is the prefix with a number behind it."""
+        """Record work that took no time; its name is the prefix with a new id behind it."""
         operation = self._record(prefix, metadata)
         operation.response = response
         operation.ended = operation.created
@@ -95,7 +97,7 @@ class Operations:
         await asyncio.gather(*self._running.values())
 
     def _record(self, prefix: str, metadata: Json) -> Operation:
-        operation = Operation(f"{prefix}{next(self._serial)}", metadata, self._clock())
+        operation = Operation(f"{prefix}{self._new_id()}", metadata, self._clock())
         self._operations[operation.name] = operation
         return operation
 

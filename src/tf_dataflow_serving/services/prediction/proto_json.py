@@ -1,8 +1,16 @@
 """The JSON form of protobuf messages, as far as resources need it."""
 
+import re
 from datetime import datetime
 
 Resource = dict[str, object]
+EMPTY: Resource = {"@type": "type.googleapis.com/google.protobuf.Empty"}
+_CAPITAL = re.compile(r"(?=[A-Z])")
+
+
+def proto_name(name: str) -> str:
+    """Return the name of a field in its proto form: max_worker_count for maxWorkerCount."""
+    return _CAPITAL.sub("_", name).lower()
 
 
 def present(**fields: object) -> Resource:

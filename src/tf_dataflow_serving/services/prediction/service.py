@@ -4,6 +4,8 @@ import asyncio
 import os
 import random
 import sqlite3
+import time
+import uuid
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, asynccontextmanager, contextmanager
@@ -14,7 +16,12 @@ from tempfile import TemporaryDirectory
 
 from tf_dataflow_serving.errors import UserError
 from tf_dataflow_serving.services.prediction.documents import Documents
-from tf_dataflow_serving.services.prediction.errors import ModelUnusable, StorageFailed
+from tf_dataflow_serving.services.prediction.errors import (
+    AlreadyExists,
+    ModelUnusable,
+    ResourceError,
+    StorageFailed,
+)
 from tf_dataflow_serving.services.prediction.jobs.archive import JobArchive
 from tf_dataflow_serving.services.prediction.jobs.batch_jobs import BatchJobs
 from tf_dataflow_serving.services.prediction.jobs.fair_threads import FairThreads
@@ -43,6 +50,10 @@ class DataDirectoryUnusable(UserError):
     """The service cannot keep its data where it was told to."""
 
 
+class DeploymentUnusable(UserError):
+    """A model that the service is to have from the start cannot be served."""
+
+
 @dataclass(frozen=True)
 class Deployment:
     """A SavedModel in a local directory that is served from the start, to every project."""
@@ -50,6 +61,9 @@ class Deployment:
     model: str
     version: str
     directory: Path
+
+    def __str__(self) -> str:
+        return f"{self.model}:{self.version}={self.directory}"
 
 
 @dataclass(frozen=True)
@@ -69,11 +83,13 @@ class PredictionService:
 
     async def deploy(self, project: str, version: Version) -> None:
         """Load a version from gs:// and let it serve; raises OperationFailed."""
+        artifact = ""
         try:
             uri = version.definition.deployment_uri
             artifact = await asyncio.to_thread(self.artifacts.fetch, uri)
             version.ready(await asyncio.to_thread(self.artifacts.load, artifact), artifact)
-        except (StorageFailed, ModelUnusable) as error:
+        except (ResourceError, StorageFailed, ModelUnusable) as error:
+            self.artifacts.discard(artifact)
             version.failed(str(error))
             raise OperationFailed(f"Create Version failed. {error}") from error
         finally:
@@ -84,7 +100,7 @@ class PredictionService:
 async def open_service(
     storage_url: str, deployments: Sequence[Deployment], data_dir: Path | None = None
 ) -> AsyncIterator[PredictionService]:
-    """Load the deployments and yield the service; raises ModelUnusable, DataDirectoryUnusable.
+    """Load the deployments and yield the service; raises a UserError where it cannot.
 
     What it holds is kept in `data_dir`, without one nowhere. On leaving, the work on jobs is
     stopped and waited for; with the same `data_dir` it goes on at the next start.
@@ -106,8 +122,9 @@ async def open_service(
         archive = JobArchive(documents, directory / "jobs")
         threads = FairThreads(workers, _CPUS)
         loader = _job_models(artifacts, models, hosting)
-        jobs = BatchJobs(JobRuns(store, loader, archive, threads, _now), _CONCURRENT_JOBS)
-        operations = Operations(_now)
+        runs = JobRuns(store, loader, archive, threads, _now, time.monotonic)
+        jobs = BatchJobs(runs, _CONCURRENT_JOBS, _new_workspace)
+        operations = Operations(_now, hosting.new_id)
         try:
             jobs.resume()
             yield PredictionService(
@@ -157,8 +174,20 @@ def _deployed(deployments: Sequence[Deployment]) -> list[Model]:
     for deployment in deployments:
         definition = ModelDefinition(deployment.model)
         model = models.setdefault(deployment.model, Model(definition))
-        model.add(_loaded(deployment))
+        _deploy_to(model, deployment)
     return list(models.values())
+
+
+def _deploy_to(model: Model, deployment: Deployment) -> None:
+    try:
+        model.add(_loaded(deployment))
+    except AlreadyExists as error:
+        raise DeploymentUnusable(
+            f"{deployment} cannot be deployed: the model has this version already, give it another"
+            " name."
+        ) from error
+    except ModelUnusable as error:
+        raise DeploymentUnusable(f"{deployment} cannot be deployed: {error}.") from error
 
 
 def _loaded(deployment: Deployment) -> Version:
@@ -171,6 +200,10 @@ def _loaded(deployment: Deployment) -> Version:
 def _draw() -> random.Random:
     """Return what decides between the models on an endpoint: the same after every start."""
     return random.Random(0)  # noqa: S311 - it decides nothing that is secret
+
+
+def _new_workspace() -> str:
+    return uuid.uuid4().hex
 
 
 def _now() -> datetime:

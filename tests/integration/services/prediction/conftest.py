@@ -1,7 +1,7 @@
 """The prediction service as a child process, beside the storage service."""
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -10,6 +10,8 @@ from google.auth.credentials import AnonymousCredentials
 from google.cloud import storage
 
 from tf_dataflow_serving.services.process import ServiceProcess
+
+from .vertex_location import Location, new_name
 
 
 class _Doubler(tf.Module):
@@ -62,3 +64,10 @@ def model_uri(bucket: storage.Bucket, model_dir: Path) -> str:
         if path.is_file():
             bucket.blob(f"export/{path.relative_to(model_dir)}").upload_from_filename(str(path))
     return f"gs://{bucket.name}/export"
+
+
+@pytest.fixture
+def location(service_url: str) -> Iterator[Location]:
+    here = Location(service_url, new_name())
+    with here.http:
+        yield here

@@ -163,9 +163,10 @@ def test_predicts_a_batch(ml, project, bucket, model_uri, source):
     bucket.blob("in/a").upload_from_string('{"x": 1, "key": "a"}\n{"x": 2.5, "key": "b"}\n')
     name = {"modelName": MODEL, "versionName": f"{MODEL}/versions/v1", "uri": model_uri}[source]
     body = prediction_job(bucket, signatureName="predict_keyed", **{source: name})
+    body["labels"] = {"team": "a"}
     job = finished_job(ml, project, body)
     assert job["state"] == "SUCCEEDED", job
-    assert job["predictionInput"] == body["predictionInput"]
+    assert {field: job[field] for field in body} == body
     assert job["createTime"] <= job["startTime"] <= job["endTime"]
     output = job["predictionOutput"]
     assert (output["predictionCount"], output["errorCount"]) == ("2", "0")
@@ -204,5 +205,12 @@ def test_a_finished_job_cannot_be_cancelled(ml, project, bucket):
 )
 def test_a_job_that_makes_no_sense_is_refused(ml, project, bucket, change):
     body = prediction_job(bucket, **{"modelName": MODEL, **change})
+    call = ml.projects().jobs().create(parent=project, body=body)
+    assert status_of(call) == (400, "INVALID_ARGUMENT")
+
+
+@pytest.mark.parametrize("labels", [["a"], {"a": 1}])
+def test_labels_are_texts(ml, project, bucket, labels):
+    body = {**prediction_job(bucket, modelName=MODEL), "labels": labels}
     call = ml.projects().jobs().create(parent=project, body=body)
     assert status_of(call) == (400, "INVALID_ARGUMENT")

@@ -9,7 +9,7 @@ from http.client import HTTPException, HTTPResponse
 from itertools import product
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote_from_bytes
+from urllib.parse import quote, quote_from_bytes
 
 import pytest
 from hypothesis import given, settings
@@ -93,6 +93,12 @@ predictions = st.tuples(
 ).map(lambda parts: Duplicated([(parts[0], parts[1]), ("signature_name", parts[2])]))
 bodies = st.binary(max_size=80) | (values | documents | predictions).map(text).map(str.encode)
 escaped = st.binary(max_size=6).map(quote_from_bytes)
+# Projects and locations are any, so what is in them comes further than elsewhere.
+places = (
+    st.binary(min_size=1, max_size=6).map(quote_from_bytes)
+    | st.text(min_size=1, max_size=6).map(lambda name: quote(name, safe=""))
+    | st.sampled_from(("%E3%83%97", "p%0D%0AX-Evil:%20yes", "p%00", "p%40:predict"))
+)
 segments = (
     st.sampled_from(("v1", "projects", "p", "locations", "us-central1", "models", "versions"))
     | st.sampled_from(("endpoints", "operations", "batchPredictionJobs", "jobs", "doubler", "1"))
@@ -170,13 +176,14 @@ def assert_alive(service: ServiceProcess) -> None:
     assert json.loads(answer.body) == {"predictions": [{"y": 2.0}]}
 
 
-def filled(route: str, plausible: bool) -> str:
-    """Return a path of that route: of what is there, or of what is not."""
+def filled(route: str, plausible: bool, **named: str) -> str:
+    """Return a path of that route: of what is named, or else of what is there or is not."""
     known = {"project": "p", "location": "us-central1"} | dict.fromkeys(
         ("model", "endpoint"), "doubler"
     )
     for name in [part.split("}")[0] for part in route.split("{")[1:]]:
-        route = route.replace(f"{{{name}}}", known.get(name, "1") if plausible else "none")
+        value = known.get(name, "1") if plausible else "none"
+        route = route.replace(f"{{{name}}}", named.get(name, value))
     return route
 
 
@@ -193,6 +200,18 @@ def test_any_body_gets_an_answer_of_the_right_form(fuzzed, route):
     def check(body: bytes, plausible: bool) -> None:
         path = filled(route, plausible)
         assert_answered(ask(fuzzed, "POST", path.encode(), body), path)
+
+    check()
+    assert_alive(fuzzed)
+
+
+@pytest.mark.parametrize("route", [route for route in POST_ROUTES if "{project}" in route])
+def test_any_project_and_location_get_an_answer(fuzzed, route):
+    @settings(max_examples=40, deadline=None, database=None)
+    @given(project=places, location=places)
+    def check(project: str, location: str) -> None:
+        path = filled(route, True, project=project, location=location)
+        assert_answered(ask(fuzzed, "POST", path.encode(), b'{"instances":[1]}'), path)
 
     check()
     assert_alive(fuzzed)

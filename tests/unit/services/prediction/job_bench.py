@@ -1,6 +1,7 @@
 """Jobs over a directory in place of gs://, which is the only thing here that is not real."""
 
 import asyncio
+import itertools
 import json
 import shutil
 import threading
@@ -45,6 +46,7 @@ class DirectoryStore:
         self.upload_gate.set()
         self.uploading = threading.Semaphore(0)
         self.uploads: list[str] = []
+        self.writers: dict[str, str] = {}
         self.away = 0
 
     def matching(self, pattern: str) -> list[StoredObject]:
@@ -66,7 +68,7 @@ class DirectoryStore:
         with self._path(source.uri).open("rb") as content:
             yield content
 
-    def upload(self, source: Path, uri: str) -> None:
+    def upload(self, source: Path, uri: str, writer: str) -> None:
         self._be_away()
         self.uploading.release()
         assert self.upload_gate.wait(WAIT_SECONDS)
@@ -74,9 +76,12 @@ class DirectoryStore:
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(source, target)
         self.uploads.append(uri)
+        self.writers[uri] = writer
 
-    def delete(self, uri: str) -> None:
-        self._path(uri).unlink(missing_ok=True)
+    def delete(self, uri: str, writer: str) -> None:
+        if self.writers.get(uri) == writer:
+            self._path(uri).unlink()
+            del self.writers[uri]
 
     def put(self, name: str, *lines: object) -> None:
         path = self.root / "b" / name
@@ -105,6 +110,8 @@ class JobBench:
     load_model: ModelLoader
     files: Path
     documents: Documents = field(default_factory=Documents.in_memory)
+    timer: Callable[[], float] = field(default_factory=lambda: itertools.count().__next__)
+    workspaces: Iterator[int] = field(default_factory=itertools.count)
 
     def started(self, scenario: Callable[[BatchJobs], Awaitable[T]], concurrent: int = 2) -> T:
         """Run a scenario with the jobs of one start of the service."""
@@ -125,8 +132,10 @@ class JobBench:
     def _jobs(self, threads: ThreadPoolExecutor, concurrent: int) -> BatchJobs:
         archive = JobArchive(self.documents, self.files)
         lent = FairThreads(threads, THREADS)
-        runs = JobRuns(self.store, self.load_model, archive, lent, lambda: NOW, PIECE_BYTES)
-        return BatchJobs(runs, concurrent)
+        runs = JobRuns(
+            self.store, self.load_model, archive, lent, lambda: NOW, self.timer, PIECE_BYTES
+        )
+        return BatchJobs(runs, concurrent, lambda: f"workspace-{next(self.workspaces)}")
 
 
 async def ended(job: Job) -> Job:

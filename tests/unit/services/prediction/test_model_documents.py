@@ -1,5 +1,6 @@
 """What is known of models after the service has ended and started again."""
 
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -22,19 +23,29 @@ NOW = datetime(2020, 1, 2, 3, 4, 5, 678, tzinfo=UTC)
 
 
 @pytest.fixture
-def start(tmp_path: Path, zoo: SavedModel):
+def copies() -> set[str]:
+    """The copies that can be loaded."""
+    return {"zoo"}
+
+
+@pytest.fixture
+def start(tmp_path: Path, zoo: SavedModel, copies: set[str]):
     """Return what starts a registry on the same file each time."""
 
     def load(artifact: str) -> SavedModel:
-        if artifact != "zoo":
+        if artifact not in copies:
             raise ModelUnusable(f"no copy {artifact}")
         return zoo
 
+    running = ExitStack()
+
     def started(*shared: Model) -> ModelRegistry:
-        documents = Documents.in_file(tmp_path / "documents")
+        running.close()
+        documents = running.enter_context(closing(Documents.in_file(tmp_path / "documents")))
         return ModelRegistry(lambda: NOW, ModelDocuments(documents, load, shared), shared)
 
-    return started
+    with running:
+        yield started
 
 
 def definition(name: str) -> VersionDefinition:
@@ -83,6 +94,19 @@ def test_a_version_whose_copy_is_gone_has_failed(start, zoo):
     deploy(before, "v1", zoo, artifact="gone")
     version = start().model("p", "m").version("v1")
     assert (version.state, version.error_message) == (VersionState.FAILED, "no copy gone")
+
+
+def test_a_copy_that_could_not_be_loaded_is_kept_for_a_later_start(start, zoo, copies):
+    before = start()
+    before.create_model("p", ModelDefinition("m"))
+    deploy(before, "v1", zoo)
+    copies.clear()
+    failed = start()
+    failed.save("p")
+    assert failed.artifacts() == {"zoo"}
+    copies.add("zoo")
+    version = start().model("p", "m").version("v1")
+    assert (version.state, version.error_message) == (VersionState.READY, "")
 
 
 def test_a_version_that_was_being_created_has_failed(start):

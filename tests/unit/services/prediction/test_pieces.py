@@ -40,6 +40,29 @@ def test_a_piece_has_the_lines_that_begin_in_it(content, size):
         assert lines([piece], content) == [io.BytesIO(content[i:]).readline() for i in begin_in_it]
 
 
+class CountingReader(io.BytesIO):
+    """Counts the bytes that are read of it."""
+
+    read_bytes = 0
+
+    def readline(self, size: int | None = -1, /) -> bytes:
+        line = super().readline(size)
+        self.read_bytes += len(line)
+        return line
+
+
+@given(st.integers(1, 10), st.integers(1, 60))
+def test_a_line_that_is_longer_than_a_piece_is_read_twice_at_most(size, pieces):
+    content = CountingReader(b"x" * size * pieces)
+    cut = pieces_of(StoredObject("gs://b/o", size * pieces, 1), size)
+    assert [list(piece.lines(lambda _: nullcontext(content))) for piece in cut] == [
+        [content.getvalue()],
+        *[[] for _ in cut[1:]],
+    ]
+    # A piece looks for a line end in the byte before it too.
+    assert content.read_bytes <= 2 * size * pieces + len(cut)
+
+
 @given(st.lists(st.integers(0, 30), max_size=6), st.integers(1, 9), sizes)
 def test_every_piece_is_dealt_to_one_worker(lengths, workers, size):
     sources = [stored(b"x" * n, f"gs://b/{i}") for i, n in enumerate(lengths)]

@@ -97,6 +97,7 @@ def test_a_plan_is_the_same_again_from_its_document(plan):
         ("errors=429", "errors: '429' is not of the form CODE:PROBABILITY"),
         ("errors=200:1", "errors: 200 is not from 400 to 599"),
         ("errors=429:0.1+429:0.1", "errors: 429 is given twice"),
+        ("errors=429:0.1+0429:0.1", "errors: 429 is given twice"),
         ("errors=429:-1", "errors: -1 is not from 0 to 1"),
         ("latency=slow:1", "latency: 'slow' is none of fixed, normal, long-tail"),
         ("latency=normal:1", "latency: 'normal:1' is not of the form normal:MEAN_MS:DEVIATION_MS"),
@@ -132,6 +133,7 @@ def test_a_plan_that_makes_no_sense_is_refused_in_one_line(text, message):
         ({"errors": [429]}, "errors: an object is expected, of probabilities by status code"),
         ({"errors": {"x": 0.1}}, "errors: 'x' is not a whole number"),
         ({"errors": {"429": "0.1"}}, "errors: a number is expected"),
+        ({"errors": {"429": 0.7, "0429": 0.7}}, "errors: 429 is given twice"),
         ({"restart": 500}, "restart: a string is expected"),
     ],
 )

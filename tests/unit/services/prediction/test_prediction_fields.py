@@ -23,6 +23,34 @@ def test_sections_have_paths_of_their_own():
     section = Fields({"predictionInput": {}}, "job").section("predictionInput")
     with pytest.raises(InvalidArgument, match=r"prediction_input\.region"):
         section.text("region")
+    none = Fields({}, "job").optional_section("predictionInput")
+    with pytest.raises(InvalidArgument, match=r"prediction_input\.region"):
+        none.text("region")
+
+
+@pytest.mark.parametrize("path", ["gs://b/o", "gs://b/d/", "gs://b/d/*"])
+def test_an_object_is_below_a_bucket(path):
+    fields = Fields({"uri": path, "inputPaths": [path]}, "job")
+    assert fields.object_path("uri") == fields.bucket_path("uri") == path
+    assert fields.object_paths("inputPaths") == [path]
+
+
+@pytest.mark.parametrize("path", ["", "b/o", "/etc/passwd", "gs://", "gs:///o", "gs://b*/o", 1])
+def test_a_path_without_a_bucket_is_refused(path):
+    fields = Fields({"uri": path, "inputPaths": [path]}, "job")
+    for read in (fields.object_path, fields.bucket_path):
+        with pytest.raises(InvalidArgument, match=r"job\.uri"):
+            read("uri")
+    with pytest.raises(InvalidArgument, match=r"job\.input_paths"):
+        fields.object_paths("inputPaths")
+
+
+@pytest.mark.parametrize("path", ["gs://b", "gs://b/"])
+def test_a_bucket_alone_is_no_object(path):
+    fields = Fields({"uri": path}, "job")
+    assert fields.bucket_path("uri") == path
+    with pytest.raises(InvalidArgument, match=r"job\.uri"):
+        fields.object_path("uri")
 
 
 @given(values)

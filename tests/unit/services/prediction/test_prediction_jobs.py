@@ -70,7 +70,8 @@ def test_predicts_every_line_in_order(bench, store, job):
         NOW,
     )
     assert (done.tally.predictions, done.tally.errors.total()) == (10, 0)
-    assert done.tally.node_hours > 0
+    # Each of the two pieces takes one second of the bench's timer.
+    assert done.tally.node_hours == 2 / 3600
     assert store.results() == {
         "prediction.results-00000-of-00001": [
             json.dumps({"predictions": [2.0 * i + 1]}, separators=(",", ":")) for i in range(10)
@@ -145,6 +146,17 @@ def test_fails_as_a_whole_when_an_object_cannot_be_read(bench, store, job):
     assert store.results() == {}
 
 
+def test_a_full_disk_fails_the_job_and_says_so(bench, store, job):
+    store.put("in/a", GOOD)
+    directory = bench.files / "workspace-0"
+    directory.mkdir(parents=True)
+    (directory / "prediction.results-00000-of-00001").symlink_to("/dev/full")
+    done = run(bench, job)
+    assert done.state is JobState.FAILED
+    assert done.error_message.startswith("The service cannot keep the job's work: [Errno")
+    assert list(bench.files.iterdir()) == []
+
+
 def test_a_running_job_stops_when_cancelled(bench, store, job):
     store.put("in/a", GOOD)
     store.gate.clear()
@@ -187,13 +199,14 @@ def test_jobs_belong_to_collections_and_have_unique_names(bench, store, job):
 
     async def scenario(jobs):
         first = jobs.submit(job)
-        second = jobs.submit(replace(job, name=OTHER))
+        second = jobs.submit(replace(job, name=OTHER, output_directory="gs://b/elsewhere"))
         with pytest.raises(AlreadyExists):
             jobs.submit(job)
         with pytest.raises(NotFound, match='"j1" was not found'):
             jobs.get("projects/q/jobs/j1")
         assert jobs.jobs("projects/p/jobs") == [second, first]
         assert jobs.jobs("projects/q/jobs") == []
+        assert jobs.output_directories() == {"gs://b/out/", "gs://b/elsewhere"}
         await ended(first)
         with pytest.raises(FailedPrecondition, match="has ended: SUCCEEDED"):
             jobs.cancel(NAME)
@@ -232,6 +245,22 @@ def test_a_job_that_is_cancelled_while_it_publishes_leaves_nothing(bench, store,
     assert bench.started(scenario).state is JobState.CANCELLED
     assert len(store.uploads) == 1
     assert store.results() == {}
+
+
+def test_a_cancelled_job_leaves_what_others_have_published(bench, store, job):
+    store.put("in/a", GOOD)
+    store.put("out/prediction.errors_stats-00000-of-00001", "of another job")
+    store.upload_gate.clear()
+
+    async def scenario(jobs):
+        running = jobs.submit(job)
+        await asyncio.to_thread(store.uploading.acquire)
+        jobs.cancel(NAME)
+        store.upload_gate.set()
+        return await ended(running)
+
+    assert bench.started(scenario).state is JobState.CANCELLED
+    assert store.results() == {"prediction.errors_stats-00000-of-00001": ["of another job"]}
 
 
 def test_predictions_so_far_are_there_to_see(bench, store, job):

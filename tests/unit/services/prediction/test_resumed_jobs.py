@@ -15,6 +15,7 @@ from tf_dataflow_serving.services.prediction.jobs.job import (
     JobState,
     ModelOrigin,
     ModelReference,
+    Progress,
 )
 from tf_dataflow_serving.services.prediction.jobs.line_forms import RecordLines
 
@@ -132,9 +133,12 @@ def test_a_job_that_was_being_cancelled_is_cancelled(bench, store, job):
     halfway = Job(job, NOW, "workspace", JobState.CANCELLING, NOW, publishing=True)
     archive.save(halfway)
     archive.save_plan(halfway, Plan(store.matching("gs://b/in/*"), WORKERS, PIECE_BYTES))
-    store.put(f"out/prediction.results-00001-of-{WORKERS:05d}", "half of a result")
+    finished, others = (f"prediction.results-{i:05d}-of-{WORKERS:05d}" for i in (0, 1))
+    store.put("results", "a result")
+    store.upload(store.root / "b/results", f"gs://b/out/{finished}", halfway.workspace)
+    store.put(f"out/{others}", "of another job")
     assert finish(bench).state is JobState.CANCELLED
-    assert store.results() == {}
+    assert store.results() == {others: ["of another job"]}
     assert store.openings == []
 
 
@@ -164,7 +168,7 @@ def test_what_a_crash_left_of_a_job_that_had_ended_is_removed(bench, store, job)
     done.workers = plan.workers()
     archive.save(done)
     archive.save_plan(done, plan)
-    archive.save_progress(done, 1)
+    archive.save_progress(done, 1, Progress())
     (archive.directory(done) / "results").touch()
     assert finish(bench).tally.predictions == 0
     assert list(bench.files.iterdir()) == []

@@ -54,12 +54,6 @@ def test_one_column_stands_alone():
     assert request.answer([{"y": 1.0}, {"y": 2.0}]) == {"outputs": [1.0, 2.0]}
 
 
-def test_no_columns_give_none():
-    request = read({"inputs": {"x": []}})
-    assert request.instances == []
-    assert request.answer([]) == {"outputs": {}}
-
-
 @pytest.mark.parametrize(
     ("body", "message"),
     [
@@ -71,6 +65,9 @@ def test_no_columns_give_none():
         (b'{"instances": 1}', "Excepting 'instances' to be an list/array"),
         (b'{"instances": []}', "No values in 'instances' array"),
         (b'{"instances": [1], "signature_name": 1}', "'signature_name' must be a string value"),
+        (b'{"inputs": []}', "No values in 'inputs'"),
+        (b'{"inputs": {}}', "No values in 'inputs'"),
+        (b'{"inputs": {"x": []}}', "No values in 'inputs'"),
         (b'{"inputs": 1}', "is no list, nor an object of lists, in 'inputs'"),
         (b'{"inputs": {"x": 1}}', "is no list, nor an object of lists, in 'inputs'"),
         (b'{"inputs": {"x": [1], "y": []}}', "has lists of different lengths in 'inputs'"),

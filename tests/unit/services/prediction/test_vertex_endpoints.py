@@ -120,6 +120,12 @@ def test_a_deployed_id_is_used_once(endpoints, model):
         endpoints.deploy(HERE, "e", model("1"), {NEW_MODEL: 100})
 
 
+@pytest.mark.parametrize("deployed_id", ["0", "12345678901", "a", "-1", "1\n", "\u0661"])
+def test_a_deployed_id_has_digits_and_is_not_that_of_a_new_model(endpoints, deployed_id):
+    with pytest.raises(InvalidArgument, match="deployed_model"):
+        endpoints.deployed_id(deployed_id)
+
+
 def test_what_has_traffic_stays_deployed(endpoints, model):
     endpoints.deploy(HERE, "e", model("1"), {NEW_MODEL: 100})
     endpoints.deploy(HERE, "e", model("2"), {"1": 50, NEW_MODEL: 50})

@@ -2,6 +2,9 @@
 
 import asyncio
 import random
+from collections.abc import Sequence
+from contextlib import ExitStack, closing
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -9,6 +12,7 @@ import pytest
 
 from tf_dataflow_serving.services.prediction.documents import Documents
 from tf_dataflow_serving.services.prediction.objects import ObjectStore
+from tf_dataflow_serving.services.prediction.operations import OperationFailed
 from tf_dataflow_serving.services.prediction.registry.artifacts import Artifacts
 from tf_dataflow_serving.services.prediction.registry.endpoints import EndpointDefinition
 from tf_dataflow_serving.services.prediction.registry.hosting import (
@@ -47,12 +51,16 @@ def start(tmp_path: Path, zoo_dir: Path):
     copies.mkdir()
     (copies / "zoo").symlink_to(zoo_dir)
 
+    running = ExitStack()
+
     def started(*deployed: Model) -> Hosting:
-        documents = Documents.in_file(tmp_path / "documents")
+        running.close()
+        documents = running.enter_context(closing(Documents.in_file(tmp_path / "documents")))
         artifacts = Artifacts(ObjectStore("http://127.0.0.1:9"), copies)
         return open_hosting(documents, artifacts, lambda: NOW, random.Random(0), deployed)
 
-    return started
+    with running:
+        yield started
 
 
 def add(hosting: Hosting, upload: Upload, artifact: str = "zoo") -> None:
@@ -60,10 +68,12 @@ def add(hosting: Hosting, upload: Upload, artifact: str = "zoo") -> None:
     hosting.models.add(HERE, hosting.models.model_id(upload), upload, model, artifact)
 
 
-def deployed_model(zoo: SavedModel, name: str = "Our_s") -> Model:
+def deployed_model(
+    zoo: SavedModel, name: str = "Our_s", versions: Sequence[str] = ("v1", "v2")
+) -> Model:
     model = Model(ModelDefinition(name))
-    for number in ("v1", "v2"):
-        version = Version(VersionDefinition(number, "/models/ours"), NOW)
+    for version_name in versions:
+        version = Version(VersionDefinition(version_name, "/models/ours"), NOW)
         version.ready(zoo)
         model.add(version)
     return model
@@ -103,7 +113,7 @@ def test_deployed_models_answer_again(start):
     assert endpoint.definition == before.endpoints.endpoint(HERE, "e").definition
     assert endpoint.traffic == {"7": 100}
     answering = after.answering(HERE, "e")
-    for name in ("id", "model_id", "version", "display_name", "created", "attributes"):
+    for name in ("id", "model_id", "version", "display_name", "created", "artifact", "attributes"):
         assert getattr(answering, name) == getattr(deployed, name), name
     assert answering.saved_model.signature("logarithm").predict([1.0]) == [{"y": 0.0}]
 
@@ -123,6 +133,49 @@ def test_models_of_the_start_are_on_endpoints_of_their_own(start, zoo):
     model = hosting.models.model(HERE, "our_s")
     assert model.aliases == {"v1": "1", "default": "1", "v2": "2"}
     assert hosting.endpoints.answering(HERE, "our-s").version == "1"
+
+
+def test_a_number_is_not_an_alias_of_another_version(start, zoo):
+    model = start(deployed_model(zoo, versions=["2", "1"])).models.model(HERE, "our_s")
+    assert model.aliases == {"default": "1"}
+    assert [model.version(number).number for number in "12"] == ["1", "2"]
+
+
+def test_a_version_of_the_start_has_its_number_for_good(start, zoo):
+    start(deployed_model(zoo))
+    model = start(deployed_model(zoo, versions=["v3", "v2"])).models.model(HERE, "our_s")
+    assert model.aliases == {"v3": "3", "default": "3", "v2": "2"}
+    assert model.uploads == 3
+
+
+def test_a_model_of_the_start_that_is_gone_answers_no_more(start, zoo):
+    before = start(deployed_model(zoo))
+    before.endpoints.update(HERE, "our-s", {"description": "changed"}, None)
+    endpoint = start(deployed_model(zoo, versions=["v2"])).endpoints.endpoint(HERE, "our-s")
+    assert (endpoint.deployed, endpoint.traffic) == ({}, {})
+
+
+def test_an_uploaded_model_does_not_answer_for_one_of_the_start(start, zoo):
+    add(start(), replace(UPLOAD, model_id="our_s"))
+    before = start(deployed_model(zoo))
+    before.endpoints.update(HERE, "our-s", {"description": "changed"}, None)
+    endpoint = start().endpoints.endpoint(HERE, "our-s")
+    assert (endpoint.deployed, endpoint.traffic) == ({}, {})
+
+
+def test_a_version_that_is_deleted_while_it_is_loaded_is_not_deployed(start, zoo):
+    hosting = start()
+    hosting.endpoints.create(HERE, "e", EndpointDefinition("E"))
+
+    def load() -> SavedModel:
+        hosting.delete_model(HERE, "m")
+        add(hosting, UPLOAD)
+        return zoo
+
+    hosting.models.add(HERE, "m", UPLOAD, LazyModel(load), "")
+    with pytest.raises(OperationFailed, match="was deleted"):
+        asyncio.run(hosting.deploy(HERE, "e", Deployment("m", "", traffic={"0": 100})))
+    assert hosting.endpoints.endpoint(HERE, "e").deployed == {}
 
 
 def test_names_that_differ_in_case_alone_are_versions_of_one_model(start, zoo):

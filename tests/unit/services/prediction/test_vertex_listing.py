@@ -7,7 +7,7 @@ import pytest
 from starlette.requests import Request
 
 from tf_dataflow_serving.services.prediction.errors import InvalidArgument
-from tf_dataflow_serving.services.prediction.vertex.listing import page
+from tf_dataflow_serving.services.prediction.vertex.listing import filtered_page
 
 NAME = "projects/p/locations/l/models"
 RESOURCES = [
@@ -23,33 +23,37 @@ RESOURCES = [
         "displayName": "a",
         "state": "JOB_STATE_FAILED",
         "createTime": "2020-01-03",
+        "labels": None,
     },
+    {"name": f"{NAME}/4", "displayName": "c AND d"},
 ]
 
 
 def listed(**query: str) -> dict:
     scope = {"type": "http", "query_string": urlencode(query).encode(), "headers": []}
-    return json.loads(page(Request(scope), "models", RESOURCES).body)
+    return json.loads(filtered_page(Request(scope), "models", RESOURCES).body)
 
 
 @pytest.mark.parametrize(
     ("condition", "found"),
     [
-        ("", "123"),
-        ("  ", "123"),
+        ("", "1234"),
+        ("  ", "1234"),
         ('display_name="a"', "13"),
         ('displayName = "b b"', "2"),
-        ("display_name!=a", "2"),
+        ("display_name!=a", "24"),
         ("model=2", "2"),
-        ('model!="2"', "13"),
+        ('model!="2"', "134"),
         ("labels.color=red", "1"),
-        ('labels.color!="red"', "23"),
+        ('labels.color!="red"', "234"),
         ('labels."two words"=x', "1"),
         ("labels:color", "12"),
         ("labels.color:*", "12"),
         ('state="JOB_STATE_FAILED"', "3"),
         ('display_name="a" AND labels.color="red"', "1"),
         ('display_name="a" AND display_name="b b"', ""),
+        ('display_name="c AND d"', "4"),
+        ('display_name!="a" AND  display_name!="c AND d"', "2"),
     ],
 )
 def test_a_filter_lets_pass_what_meets_all_conditions(condition, found):
@@ -61,7 +65,15 @@ def test_a_filter_lets_pass_what_meets_all_conditions(condition, found):
 
 @pytest.mark.parametrize(
     "condition",
-    ["a", "size=3", "display_name>a", 'display_name="a" OR state="b"', "display_name:a", "=a"],
+    [
+        "a",
+        "size=3",
+        "display_name>a",
+        'display_name="a" OR state="b"',
+        "display_name:a",
+        "=a",
+        'display_name="a AND model=1',
+    ],
 )
 def test_a_filter_that_is_not_understood_is_refused(condition):
     with pytest.raises(InvalidArgument, match="filter"):
@@ -71,11 +83,11 @@ def test_a_filter_that_is_not_understood_is_refused(condition):
 @pytest.mark.parametrize(
     ("order", "found"),
     [
-        ("", "123"),
-        ("display_name", "132"),
-        ("displayName desc", "213"),
-        ("display_name, create_time desc", "312"),
-        ("create_time asc", "213"),
+        ("", "1234"),
+        ("display_name", "1324"),
+        ("displayName desc", "4213"),
+        ("display_name, create_time desc", "3124"),
+        ("create_time asc", "2413"),
     ],
 )
 def test_an_order_is_that_of_fields_one_after_the_other(order, found):

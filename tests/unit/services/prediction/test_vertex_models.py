@@ -165,6 +165,21 @@ def test_models_and_versions_are_described_anew(models):
     assert model.version().description == "the first"
 
 
+def test_the_labels_of_a_first_upload_are_the_models():
+    models = make_models()
+    upload(models, Upload("M", "gs://b/m", model_id="m", labels={"a": "b"}))
+    upload(models, Upload("M", "gs://b/m", parent_id="m", labels={"c": "d"}))
+    model = models.model(HERE, "m")
+    assert model.labels == {"a": "b"}
+    assert [version.labels for version in model.versions.values()] == [{}, {"c": "d"}]
+
+
+def test_a_number_is_that_of_a_version_whatever_an_alias_says():
+    model = shared_model()
+    model.add(RegisteredVersion(model.next_number(), MODEL, NOW, NOW), ["1"])
+    assert make_models(model).version(HERE, "ours", "1").number == "1"
+
+
 def test_shared_models_are_everywhere_and_each_location_changes_its_own():
     models = make_models(shared_model())
     models.update(HERE, "ours", {"display_name": "Changed"})

@@ -24,6 +24,7 @@ from tf_dataflow_serving.services.prediction.vertex.job_requests import job_defi
 
 NOW = datetime(2020, 1, 2, 3, 4, 5, 678_901, tzinfo=UTC)
 HERE = "projects/p/locations/us-central1"
+NAME = f"{HERE}/batchPredictionJobs/9"
 MODEL = {"displayName": "M", "artifactUri": "gs://b/m"}
 JOB = {
     "displayName": "J",
@@ -146,8 +147,7 @@ def test_a_mask_that_names_nothing_changeable_is_refused(mask):
 
 def test_a_job_is_taken_over(models):
     definition = job_definition(
-        HERE,
-        "9",
+        NAME,
         {
             **JOB,
             "model": f"{HERE}/models/m@1",
@@ -157,16 +157,38 @@ def test_a_job_is_taken_over(models):
         },
         models,
         NOW,
+        taken=[],
     )
-    assert definition.name == f"{HERE}/batchPredictionJobs/9"
+    assert definition.name == NAME
     assert definition.inputs == ["gs://b/in/*"]
     assert definition.output_directory == "gs://b/out/prediction-M_1-2020-01-02T03:04:05.678Z"
     assert (definition.max_workers, definition.batch_size) == (3, 7)
     assert definition.lines == RecordLines(InstanceType.ARRAY, "id", ("x",))
 
 
+def test_no_two_jobs_have_the_same_output_directory(models):
+    directories: list[str] = []
+    for _ in range(3):
+        definition = job_definition(NAME, JOB, models, NOW, directories)
+        directories.append(definition.output_directory)
+    stem = "gs://b/out/prediction-M_1-2020-01-02T03:04:05"
+    assert directories == [f"{stem}.{milliseconds}Z" for milliseconds in (678, 679, 680)]
+
+
+def test_a_job_shows_what_its_user_may_decide_and_nothing_else(models):
+    kept = {**JOB, "labels": {"a": "b"}, "modelParameters": {"c": 1}}
+    sent = {"name": "n", "endTime": "never", "outputInfo": {}, "error": {"code": 5}, "more": 1}
+    definition = job_definition(NAME, kept | sent, models, NOW, taken=[])
+    assert definition.given == kept
+
+
+def test_a_field_that_is_null_is_not_there(models):
+    definition = job_definition(NAME, JOB | {"labels": None}, models, NOW, taken=[])
+    assert definition.given == JOB
+
+
 def test_a_job_has_the_version_that_is_the_default_one_when_it_is_made(models):
-    definition = job_definition(HERE, "9", JOB, models, NOW)
+    definition = job_definition(NAME, JOB, models, NOW, taken=[])
     models.merge_aliases(HERE, "m", "2", ["default"])
     path = ("p", "us-central1", "m", "1")
     assert definition.model == ModelReference(ModelOrigin.VERTEX_AI, path)
@@ -204,9 +226,9 @@ def test_a_job_has_the_version_that_is_the_default_one_when_it_is_made(models):
     ],
 )
 def test_a_job_that_makes_no_sense_is_refused(models, change, field):
-    assert refusal(job_definition, HERE, "9", {**JOB, **change}, models, NOW) == field
+    assert refusal(job_definition, NAME, {**JOB, **change}, models, NOW, []) == field
 
 
 def test_a_job_needs_a_model_that_is_there(models):
     with pytest.raises(NotFound):
-        job_definition(HERE, "9", {**JOB, "model": f"{HERE}/models/none"}, models, NOW)
+        job_definition(NAME, {**JOB, "model": f"{HERE}/models/none"}, models, NOW, taken=[])

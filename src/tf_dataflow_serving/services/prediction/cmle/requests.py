@@ -1,10 +1,8 @@
 """What users ask Cloud ML Engine v1 for: from JSON to the definitions of the domain."""
 
 import re
-from collections.abc import Callable
 from typing import Any
 
-from tf_dataflow_serving.services.prediction.errors import InvalidArgument
 from tf_dataflow_serving.services.prediction.fields import Fields
 from tf_dataflow_serving.services.prediction.jobs.job import (
     JobDefinition,
@@ -12,6 +10,7 @@ from tf_dataflow_serving.services.prediction.jobs.job import (
     ModelReference,
 )
 from tf_dataflow_serving.services.prediction.jobs.line_forms import InstanceLines
+from tf_dataflow_serving.services.prediction.proto_json import present
 from tf_dataflow_serving.services.prediction.registry.models import (
     ModelDefinition,
     ModelRegistry,
@@ -41,7 +40,7 @@ def version_definition(body: dict[str, Any]) -> VersionDefinition:
     fields = Fields(body, "version")
     return VersionDefinition(
         fields.text("name"),
-        _storage_path(fields, "deploymentUri"),
+        fields.object_path("deploymentUri"),
         {name: fields.optional_text(name) for name in _VERSION_ATTRIBUTES if fields.has(name)},
     )
 
@@ -58,9 +57,9 @@ def job_definition(project: str, body: dict[str, Any], models: ModelRegistry) ->
     fields.text("region")
     return JobDefinition(
         name=f"projects/{project}/jobs/{job_id}",
-        given=body["predictionInput"],
-        inputs=_input_paths(fields),
-        output_directory=_storage_path(fields, "outputPath"),
+        given=present(predictionInput=body["predictionInput"], labels=job.texts_by_name("labels")),
+        inputs=fields.object_paths("inputPaths"),
+        output_directory=fields.bucket_path("outputPath"),
         model=_model_reference(fields, models),
         signature_name=fields.optional_text("signatureName") or None,
         max_workers=fields.count("maxWorkerCount", _DEFAULT_WORKERS),
@@ -87,32 +86,12 @@ def _check_formats(fields: Fields) -> None:
         raise fields.refuse("outputDataFormat", "Only JSON is supported.")
 
 
-def _input_paths(fields: Fields) -> list[str]:
-    paths = fields.texts("inputPaths")
-    if not paths:
-        raise fields.refuse("inputPaths", "This field is required.")
-    for path in paths:
-        _check_storage_path(path, lambda reason: fields.refuse("inputPaths", reason))
-    return paths
-
-
-def _storage_path(fields: Fields, name: str) -> str:
-    path = fields.text(name)
-    _check_storage_path(path, lambda reason: fields.refuse(name, reason))
-    return path
-
-
-def _check_storage_path(path: str, refuse: Callable[[str], InvalidArgument]) -> None:
-    if not re.match(r"gs://[^/*?]+/", f"{path}/"):
-        raise refuse(f"{path!r} is not a Cloud Storage path, gs://bucket/path.")
-
-
 def _model_reference(fields: Fields, models: ModelRegistry) -> ModelReference:
     given = [name for name in ("modelName", "versionName", "uri") if fields.has(name)]
     if len(given) != 1:
         raise fields.refuse("modelVersion", "Give one of model_name, version_name and uri.")
     if given == ["uri"]:
-        return ModelReference(ModelOrigin.STORAGE, (_storage_path(fields, "uri"),))
+        return ModelReference(ModelOrigin.STORAGE, (fields.object_path("uri"),))
     project, model, version = _model_name(fields, given[0])
     models.serving(project, model, version)
     chosen = models.chosen(project, model, version)

@@ -3,14 +3,12 @@
 from enum import StrEnum
 
 from tf_dataflow_serving.services.prediction.jobs.job import Job
+from tf_dataflow_serving.services.prediction.operation_json import operation_json
 from tf_dataflow_serving.services.prediction.operations import Operation
 from tf_dataflow_serving.services.prediction.proto_json import Resource, present, timestamp
 from tf_dataflow_serving.services.prediction.registry.models import Model, Version
 
-EMPTY: Resource = {"@type": "type.googleapis.com/google.protobuf.Empty"}
 _PACKAGE = "type.googleapis.com/google.cloud.ml.v1"
-# google.rpc.Code: an operation that failed did so for the state of what it was given.
-_FAILED_PRECONDITION = 9
 
 
 class OperationType(StrEnum):
@@ -60,32 +58,16 @@ def operation_metadata(
 def operation_resource(operation: Operation) -> Resource:
     """Return a GoogleLongrunning__Operation."""
     times = present(createTime=timestamp(operation.created), endTime=timestamp(operation.ended))
-    return {
-        "name": operation.name,
-        "metadata": {
-            "@type": f"{_PACKAGE}.OperationMetadata",
-            **operation.metadata,
-            **times,
-        },
-        **(_outcome(operation) if operation.done else {}),
-    }
-
-
-def _outcome(operation: Operation) -> Resource:
-    if operation.error is not None:
-        return {
-            "done": True,
-            "error": {"code": _FAILED_PRECONDITION, "message": operation.error},
-        }
-    return {"done": True, "response": operation.response}
+    message = f"{_PACKAGE}.OperationMetadata"
+    return operation_json(operation, {"@type": message, **operation.metadata, **times})
 
 
 def job_resource(job: Job) -> Resource:
     """Return a GoogleCloudMlV1__Job; counts are int64, which is a string in Google's JSON."""
     tally = job.tally
     return present(
+        **job.definition.given,
         jobId=job.definition.job_id,
-        predictionInput=dict(job.definition.given),
         createTime=timestamp(job.created),
         startTime=timestamp(job.started),
         endTime=timestamp(job.ended),

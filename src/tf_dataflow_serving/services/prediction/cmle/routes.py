@@ -19,7 +19,6 @@ from tf_dataflow_serving.services.prediction.cmle.requests import (
     version_definition,
 )
 from tf_dataflow_serving.services.prediction.cmle.resources import (
-    EMPTY,
     OperationType,
     job_resource,
     model_resource,
@@ -38,7 +37,8 @@ from tf_dataflow_serving.services.prediction.http_json import (
     raw_json_response,
     read_body,
 )
-from tf_dataflow_serving.services.prediction.proto_json import Resource
+from tf_dataflow_serving.services.prediction.pages import page
+from tf_dataflow_serving.services.prediction.proto_json import EMPTY, Resource
 from tf_dataflow_serving.services.prediction.registry.models import Version
 from tf_dataflow_serving.services.prediction.service import PredictionService
 from tf_dataflow_serving.services.prediction.serving.saved_model import SavedModel
@@ -50,7 +50,6 @@ _VERSION = f"{_VERSIONS}/{{version}}"
 _JOBS = "/v1/projects/{project}/jobs"
 _JOB = f"{_JOBS}/{{job}}"
 _OPERATION = "/v1/projects/{project}/operations/{operation}"
-_DEFAULT_PAGE_SIZE = 100
 
 
 def routes(service: PredictionService) -> list[Route]:
@@ -226,20 +225,7 @@ async def _object(request: Request) -> dict[str, Any]:
     return parse_object(await read_body(request))
 
 
-def _page(request: Request, name: str, resources: Sequence[dict[str, Any]]) -> Response:
-    """Return one page of a list; a page's token is where the page begins."""
+def _page(request: Request, name: str, resources: Sequence[Resource]) -> Response:
     if request.query_params.get("filter"):
         raise InvalidArgument("filter", "Filters are not supported.")
-    start = _query_number(request, "pageToken", 0)
-    size = _query_number(request, "pageSize", 0) or _DEFAULT_PAGE_SIZE
-    content: dict[str, Any] = {name: resources[start : start + size]}
-    if start + size < len(resources):
-        content["nextPageToken"] = str(start + size)
-    return json_response(content)
-
-
-def _query_number(request: Request, name: str, default: int) -> int:
-    text = request.query_params.get(name) or str(default)
-    if not (text.isdecimal() and text.isascii() and len(text) < 10):
-        raise InvalidArgument(name, f"{text!r} is not valid.")
-    return int(text)
+    return json_response(page(request.query_params, name, resources))

@@ -14,6 +14,7 @@ from typing import Any, Self
 import httpx
 
 from tf_dataflow_serving.errors import UserError
+from tf_dataflow_serving.services.prediction.control.paths import FAULTS, RESTART
 from tf_dataflow_serving.services.prediction.faults.document import (
     plan_document,
     plan_from_document,
@@ -22,7 +23,6 @@ from tf_dataflow_serving.services.prediction.faults.injection import FaultCounts
 from tf_dataflow_serving.services.prediction.faults.plan import FaultPlan
 
 TIMEOUT_SECONDS = 30.0
-_FAULTS = "/control/v1/faults"
 
 
 class ControlFailed(UserError):
@@ -65,27 +65,27 @@ class PredictionControl:
 
     def inject(self, plan: FaultPlan) -> InjectedPlan:
         """Put a plan in place of the one that is in force; counts and seed begin anew."""
-        self._call("PUT", _FAULTS, json=plan_document(plan))
+        self._call("PUT", FAULTS, json=plan_document(plan))
         return InjectedPlan(self, plan)
 
     def plan(self) -> FaultPlan | None:
         """Return the plan in force, if there is one."""
-        document = self._call("GET", _FAULTS)["plan"]
+        document = self._call("GET", FAULTS)["plan"]
         return None if document is None else plan_from_document(document)
 
     def counts(self) -> FaultCounts:
         """Return what happened since the plan came into force; without one all is 0."""
-        counts = self._call("GET", _FAULTS)["counts"]
+        counts = self._call("GET", FAULTS)["counts"]
         errors = {int(code): count for code, count in counts["errors"].items()}
         return FaultCounts(**{**counts, "errors": errors})
 
     def clear(self) -> None:
         """End all faults."""
-        self._call("DELETE", _FAULTS)
+        self._call("DELETE", FAULTS)
 
     def restart(self, seconds: float) -> None:
         """Let the service go away now, and be back after so many seconds."""
-        self._call("POST", "/control/v1/restart", json={"seconds": seconds})
+        self._call("POST", RESTART, json={"seconds": seconds})
 
     def _call(self, method: str, path: str, **options: Any) -> Any:
         try:

@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from tf_dataflow_serving.services.prediction.control.paths import FAULTS, RESTART
 from tf_dataflow_serving.services.prediction.errors import InvalidArgument
 from tf_dataflow_serving.services.prediction.faults.document import (
     plan_document,
@@ -22,9 +23,6 @@ from tf_dataflow_serving.services.prediction.http_json import (
     parse_object,
     read_body,
 )
-
-FAULTS = "/control/v1/faults"
-RESTART = "/control/v1/restart"
 
 
 def routes(faults: Faults, outages: Outages) -> list[Route]:

@@ -7,7 +7,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from tf_dataflow_serving.services.prediction.faults.latency import parse_latency
-from tf_dataflow_serving.services.prediction.faults.numbers import InvalidPlan, number, whole
+from tf_dataflow_serving.services.prediction.faults.numbers import (
+    InvalidPlan,
+    by_code,
+    number,
+    whole,
+)
 from tf_dataflow_serving.services.prediction.faults.plan import FaultPlan, Restart, SlowBody
 
 
@@ -52,7 +57,7 @@ def _number(name: str, value: object) -> float:
 def _errors(name: str, value: object) -> Mapping[int, float]:
     if not isinstance(value, dict):
         raise InvalidPlan(name, "an object is expected, of probabilities by status code")
-    return {whole(name, str(code)): _number(name, share) for code, share in value.items()}
+    return by_code(name, ((code, _number(name, share)) for code, share in value.items()))
 
 
 def _text(parse: Callable[[str], object]) -> Callable[[str, object], object]:

@@ -1,6 +1,7 @@
 """Numbers as users write them in a plan, and the ranges that they keep to."""
 
 import math
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from tf_dataflow_serving.errors import UserError
@@ -34,6 +35,16 @@ def whole(field: str, text: str) -> int:
     if not (digits.isascii() and digits.isdecimal() and len(digits) < 19):
         raise InvalidPlan(field, f"{text!r} is not a whole number")
     return int(text)
+
+
+def by_code(field: str, shares: Iterable[tuple[str, float]]) -> Mapping[int, float]:
+    """Return shares by the whole number that each code is; raises InvalidPlan."""
+    found: dict[int, float] = {}
+    for code, share in shares:
+        if whole(field, code) in found:
+            raise InvalidPlan(field, f"{int(code)} is given twice")
+        found[int(code)] = share
+    return found
 
 
 def shown(value: float) -> str:

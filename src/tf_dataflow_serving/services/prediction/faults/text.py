@@ -8,6 +8,7 @@ from typing import Any
 from tf_dataflow_serving.services.prediction.faults.latency import parse_latency
 from tf_dataflow_serving.services.prediction.faults.numbers import (
     InvalidPlan,
+    by_code,
     number,
     parts,
     whole,
@@ -44,13 +45,8 @@ def _parsed(part: str) -> tuple[str, object]:
 
 
 def _parse_errors(text: str) -> Mapping[int, float]:
-    errors: dict[int, float] = {}
-    for part in text.split("+"):
-        code, probability = parts("errors", part, "CODE:PROBABILITY")
-        if whole("errors", code) in errors:
-            raise InvalidPlan("errors", f"{code} is given twice")
-        errors[int(code)] = number("errors", probability)
-    return errors
+    given = (parts("errors", part, "CODE:PROBABILITY") for part in text.split("+"))
+    return by_code("errors", ((code, number("errors", share)) for code, share in given))
 
 
 _PARSERS: Mapping[str, Callable[[str], object]] = {

@@ -16,7 +16,7 @@ from tf_dataflow_serving.services.prediction.jobs.documents import (
     progress_document,
     progress_of,
 )
-from tf_dataflow_serving.services.prediction.jobs.job import Job, Worker
+from tf_dataflow_serving.services.prediction.jobs.job import Job, Progress, Worker
 
 _JOBS = "jobs"
 _PLANS = "job_plans"
@@ -53,10 +53,9 @@ class JobArchive:
         """Remember how the job's work is cut up."""
         self.documents.put(_PLANS, job.workspace, plan_document(plan))
 
-    def save_progress(self, job: Job, index: int) -> None:
+    def save_progress(self, job: Job, index: int, progress: Progress) -> None:
         """Remember what one of the job's workers has done."""
-        document = progress_document(job.workers[index].progress)
-        self.documents.put(_PROGRESS, _key(job, index), document)
+        self.documents.put(_PROGRESS, _key(job, index), progress_document(progress))
 
     def directory(self, job: Job) -> Path:
         """Return where the job's workers write, now there if it was not."""
@@ -64,9 +63,13 @@ class JobArchive:
         path.mkdir(parents=True, exist_ok=True)
         return path
 
+    def free_disk(self, job: Job) -> None:
+        """Delete the files of the job's workers, which begin again without them."""
+        shutil.rmtree(self.root / job.workspace, ignore_errors=True)
+
     def discard_work(self, job: Job, workers: int) -> None:
         """Delete all that only so many workers needed; the plan last, which tells that it was."""
-        shutil.rmtree(self.root / job.workspace, ignore_errors=True)
+        self.free_disk(job)
         for index in range(workers):
             self.documents.delete(_PROGRESS, _key(job, index))
         self.documents.delete(_PLANS, job.workspace)

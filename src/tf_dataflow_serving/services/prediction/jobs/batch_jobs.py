@@ -2,8 +2,9 @@
 
 import asyncio
 import logging
+import sqlite3
 import threading
-import uuid
+from collections.abc import Callable
 
 from tf_dataflow_serving.services.prediction.errors import (
     AlreadyExists,
@@ -25,11 +26,13 @@ _log = logging.getLogger(__name__)
 class BatchJobs:
     """The jobs by their names, those of earlier starts of the service among them.
 
-    `concurrent` of them have a model in memory and run at a time. All of it is for the event loop.
+    `concurrent` of them have a model in memory and run at a time. `new_workspace` names what no
+    other job has written. All of it is for the event loop.
     """
 
-    def __init__(self, runs: JobRuns, concurrent: int) -> None:
+    def __init__(self, runs: JobRuns, concurrent: int, new_workspace: Callable[[], str]) -> None:
         self._runs = runs
+        self._new_workspace = new_workspace
         self._archive = runs.archive
         self._places = asyncio.Semaphore(concurrent)
         self._jobs = {job.name: job for job in self._archive.load()}
@@ -46,7 +49,7 @@ class BatchJobs:
         """Queue a job; raises AlreadyExists."""
         if definition.name in self._jobs:
             raise AlreadyExists("name", f'The job "{definition.job_id}" exists already.')
-        job = Job(definition, self._runs.clock(), uuid.uuid4().hex)
+        job = Job(definition, self._runs.clock(), self._new_workspace())
         self._archive.save(job)
         self._jobs[job.name] = job
         self._start(job)
@@ -64,6 +67,10 @@ class BatchJobs:
         """Return the jobs of a collection, such as projects/P/jobs, the latest first."""
         found = [job for job in self._jobs.values() if job.definition.collection == collection]
         return found[::-1]
+
+    def output_directories(self) -> set[str]:
+        """Return the gs:// URIs that jobs have their results below."""
+        return {job.definition.output_directory for job in self._jobs.values()}
 
     def cancel(self, name: str) -> None:
         """Ask a job to stop; it is CANCELLED once its workers have noticed.
@@ -117,6 +124,9 @@ class BatchJobs:
             _log.info("job %s was stopped where it was, by the end of the service", job.name)
         except _FAILURES as error:
             self._end(job, JobState.FAILED, str(error))
+        except (OSError, sqlite3.Error) as error:
+            self._archive.free_disk(job)
+            self._end(job, JobState.FAILED, f"The service cannot keep the job's work: {error}")
         except Exception:
             _log.exception("job %s", job.name)
             self._end(job, JobState.FAILED, "Internal error encountered.")

@@ -49,9 +49,9 @@ class ModelReference:
 class JobDefinition:
     """What the user asks for.
 
-    `name` is the full resource name, such as projects/P/jobs/J. `given` is the request as it
-    came, which the resource shows again. `inputs` are gs:// URIs with wildcards; the results are
-    objects below `output_directory`, a gs:// URI too.
+    `name` is the full resource name, such as projects/P/jobs/J. `given` is what the resource shows
+    again of the request. `inputs` are gs:// URIs with wildcards; the results are objects below
+    `output_directory`, a gs:// URI too.
     """
 
     name: str
@@ -103,9 +103,13 @@ class Worker:
         """What it has done, that for the piece under way with it."""
         return Tally.sum([self.progress.tally, self.under_way])
 
-    def finish_piece(self, written: int) -> None:
-        """Go on to the next piece; the file of results has so many bytes."""
-        self.progress = Progress(self.progress.pieces + 1, written, self.tally)
+    def progress_with_piece(self, written: int) -> Progress:
+        """Return what it has done once the file of results has so many bytes with the piece."""
+        return Progress(self.progress.pieces + 1, written, self.tally)
+
+    def go_on_from(self, progress: Progress) -> None:
+        """Leave the piece under way behind."""
+        self.progress = progress
         self.under_way = Tally()
 
 
@@ -113,8 +117,8 @@ class Worker:
 class Job:
     """A job and how far it has come.
 
-    `workspace` names the directory for its files. `publishing` tells that objects of its results
-    may be there. `settled` is the tally of a job that has ended.
+    `workspace` names the directory for its files, and the writer of its objects. `publishing` tells
+    that objects of its results may be there. `settled` is the tally of a job that has ended.
     """
 
     definition: JobDefinition

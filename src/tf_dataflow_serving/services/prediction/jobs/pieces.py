@@ -58,8 +58,9 @@ def lines_within(content: IO[bytes], start: int, end: int) -> Iterator[bytes]:
     position = max(start - 1, 0)
     content.seek(position)
     if start:
-        # A line that begins at `start` follows on a line end, one that began before does not.
-        position += len(content.readline())
+        # A line that begins at `start` follows on a line end, one that began before does not. It
+        # may be far longer than the piece, whose own lines it then leaves no room for.
+        position += len(content.readline(end - position))
     while position < end and (line := content.readline()):
         position += len(line)
         yield line

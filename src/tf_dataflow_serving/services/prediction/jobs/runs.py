@@ -2,7 +2,6 @@
 
 import asyncio
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -38,15 +37,17 @@ from tf_dataflow_serving.services.prediction.serving.saved_model import SavedMod
 
 T = TypeVar("T")
 Clock = Callable[[], datetime]
+Timer = Callable[[], float]
 ModelLoader = Callable[[ModelReference], SavedModel]
-# An attempt takes up to 15 s itself when the storage service is away: some five minutes in all.
-_PAUSES_SECONDS = (0.1, 0.5, 1.0, 2.0, 4.0, *[8.0] * 10)
+# An attempt takes up to 3 s itself when the storage service is away: some five minutes in all.
+_PAUSES_SECONDS = (0.1, 0.5, 1.0, 2.0, 4.0, *[8.0] * 25)
 
 
 @dataclass(frozen=True)
 class JobRuns:
     """Does the work of jobs; a job's state changes on the event loop only.
 
+    `timer` counts seconds from any moment on, evenly, unlike `clock`, which may be set.
     Where a method raises JobStopped, what is done stays done, for another run to go on from.
     """
 
@@ -55,6 +56,7 @@ class JobRuns:
     archive: JobArchive
     threads: FairThreads
     clock: Clock
+    timer: Timer
     piece_bytes: int = PIECE_BYTES
 
     async def run(self, job: Job) -> None:
@@ -123,7 +125,7 @@ class JobRuns:
             path = self._results_file(job, index)
             if not path.exists() or path.stat().st_size < worker.progress.written:
                 worker.progress = Progress()
-                self.archive.save_progress(job, index)
+                self.archive.save_progress(job, index, worker.progress)
 
     async def _predict(self, job: Job, prediction: BatchPrediction) -> None:
         """Let every worker come to its end; one that fails makes the others stop."""
@@ -140,9 +142,9 @@ class JobRuns:
         try:
             while piece := worker.next_piece:
                 _raise_if_stopped(job)
-                written = await self._in_turn(job, self._predict_piece, index, piece, prediction)
-                worker.finish_piece(written)
-                self.archive.save_progress(job, index)
+                worker.go_on_from(
+                    await self._in_turn(job, self._predict_piece, index, piece, prediction)
+                )
         except BaseException:
             job.stop.set()
             self.threads.withdraw(job.name)
@@ -150,26 +152,37 @@ class JobRuns:
 
     def _predict_piece(
         self, job: Job, index: int, piece: Piece, prediction: BatchPrediction
-    ) -> int:
+    ) -> Progress:
         path = self._results_file(job, index)
         attempt = partial(self._attempt_piece, job.workers[index], piece, path, prediction)
-        return patiently(attempt, job.stop)
+        progress = patiently(attempt, job.stop)
+        self.archive.save_progress(job, index, progress)
+        return progress
 
     def _attempt_piece(
         self, worker: Worker, piece: Piece, path: Path, prediction: BatchPrediction
-    ) -> int:
-        """Write the piece's results behind those of the one before; return where they end."""
+    ) -> Progress:
+        """Write the piece's results behind those of the one before."""
         worker.under_way = tally = Tally()
-        with path.open("ab") as results, _measured(tally):
+        with path.open("ab") as results, self._measured(tally):
             results.truncate(worker.progress.written)
             prediction.predict(piece.lines(self.store.open), results, tally)
-        return path.stat().st_size
+        return worker.progress_with_piece(path.stat().st_size)
+
+    @contextmanager
+    def _measured(self, tally: Tally) -> Iterator[None]:
+        started = self.timer()
+        try:
+            yield
+        finally:
+            tally.worked(self.timer() - started)
 
     def _publish(self, job: Job) -> None:
         """Write all objects, each in place of one that is there from an earlier attempt."""
         for path in self._finished_files(job):
             _raise_if_stopped(job)
-            patiently(partial(self.store.upload, path, _object(job, path)), job.stop)
+            uri = _object(job, path)
+            patiently(partial(self.store.upload, path, uri, job.workspace), job.stop)
 
     def _finished_files(self, job: Job) -> list[Path]:
         results = [self._results_file(job, index) for index in range(len(job.workers))]
@@ -179,7 +192,7 @@ class JobRuns:
 
     def _unpublish(self, job: Job, stop: threading.Event) -> None:
         for path in self._finished_files(job):
-            patiently(partial(self.store.delete, _object(job, path)), stop)
+            patiently(partial(self.store.delete, _object(job, path), job.workspace), stop)
 
     def _results_file(self, job: Job, index: int) -> Path:
         return self.archive.directory(job) / results_name(index, len(job.workers))
@@ -200,15 +213,6 @@ def patiently(action: Callable[[], T], stop: threading.Event) -> T:
             if stop.wait(pause):
                 raise JobStopped from None
     return action()
-
-
-@contextmanager
-def _measured(tally: Tally) -> Iterator[None]:
-    started = time.monotonic()
-    try:
-        yield
-    finally:
-        tally.worked(time.monotonic() - started)
 
 
 def _object(job: Job, path: Path) -> str:

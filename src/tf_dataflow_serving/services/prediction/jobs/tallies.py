@@ -5,6 +5,11 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any, Self
 
+MAX_MESSAGES = 1_000
+MAX_CHARACTERS = 1_000
+OTHER_ERRORS = "Other errors"
+"""What bad lines are counted under whose messages are beyond the first MAX_MESSAGES."""
+
 
 class Tally:
     """Predictions, bad lines and time; threads may add to it at the same time."""
@@ -21,7 +26,7 @@ class Tally:
         total = cls()
         for part in parts:
             total._predictions += part.predictions
-            total._errors.update(part.errors)
+            total._count(part.errors)
             total._node_seconds += part._node_seconds
         return total
 
@@ -51,15 +56,21 @@ class Tally:
         return self._node_seconds / 3600
 
     def add(self, predictions: int, errors: Iterable[str]) -> None:
-        """Count predictions and bad lines."""
+        """Count predictions and bad lines; of a message, MAX_CHARACTERS are kept."""
         with self._lock:
             self._predictions += predictions
-            self._errors.update(errors)
+            # Messages quote from lines, which may be of any length.
+            self._count(Counter(message[:MAX_CHARACTERS] for message in errors))
 
     def worked(self, seconds: float) -> None:
         """Count the time of a worker."""
         with self._lock:
             self._node_seconds += seconds
+
+    def _count(self, errors: Mapping[str, int]) -> None:
+        for message, count in errors.items():
+            known = message in self._errors or len(self._errors) < MAX_MESSAGES
+            self._errors[message if known else OTHER_ERRORS] += count
 
     def document(self) -> dict[str, Any]:
         """Return it in a form that JSON can hold."""

@@ -1,5 +1,6 @@
 """The SavedModels that were deployed from gs://, each in a directory of its own."""
 
+import re
 import shutil
 import uuid
 from collections.abc import Collection
@@ -8,6 +9,8 @@ from pathlib import Path
 
 from tf_dataflow_serving.services.prediction.objects import ObjectStore
 from tf_dataflow_serving.services.prediction.serving.saved_model import SavedModel
+
+_NAME = re.compile(r"[0-9a-f]{32}")
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,10 @@ class Artifacts:
             shutil.rmtree(self.root / name, ignore_errors=True)
 
     def discard_others(self, names: Collection[str]) -> None:
-        """Delete all copies but these: what a crash has left of those under way."""
+        """Delete all copies but these: what a crash has left of those under way.
+
+        What has no name of a copy is not ours, and stays.
+        """
         for directory in self.root.glob("*"):
-            if directory.name not in names:
+            if _NAME.fullmatch(directory.name) and directory.name not in names:
                 self.discard(directory.name)

@@ -12,7 +12,10 @@ from tf_dataflow_serving.services.prediction.registry.endpoints import (
     Endpoint,
     EndpointDefinition,
 )
-from tf_dataflow_serving.services.prediction.registry.registered_models import RegisteredModels
+from tf_dataflow_serving.services.prediction.registry.registered_models import (
+    RegisteredModels,
+    RegisteredVersion,
+)
 
 _KIND = "endpoints"
 _log = logging.getLogger(__name__)
@@ -53,13 +56,19 @@ class EndpointDocuments:
 
     def _deployed(self, parent: str, saved: Document) -> DeployedModel | None:
         try:
-            version = self._models.version(parent, saved["model_id"], saved["version"])
-            saved_model = version.model.get()
+            saved_model = self._version(parent, saved).model.get()
         except (NotFound, ModelUnusable) as error:
             _log.warning("deployed model %s is lost: %s", saved["id"], error)
             return None
         created = datetime.fromisoformat(saved["created"])
         return DeployedModel(**{**saved, "created": created, "saved_model": saved_model})
+
+    def _version(self, parent: str, saved: Document) -> RegisteredVersion:
+        version = self._models.version(parent, saved["model_id"], saved["version"])
+        # A model of the start may have had the id and the numbers of an uploaded one.
+        if version.artifact != saved["artifact"]:
+            raise NotFound("version", f"{saved['version']} is another model's now.")
+        return version
 
 
 def _endpoint_document(endpoint: Endpoint) -> Document:
@@ -86,5 +95,6 @@ def _deployed_document(model: DeployedModel) -> Document:
         "version": model.version,
         "display_name": model.display_name,
         "created": model.created.isoformat(),
+        "artifact": model.artifact,
         "attributes": dict(model.attributes),
     }

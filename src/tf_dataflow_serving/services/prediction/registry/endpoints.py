@@ -23,12 +23,15 @@ NEW_MODEL = "0"
 _ALL_TRAFFIC = 100
 # CreateEndpointRequest.endpoint_id and DeployedModel.id, aiplatform v1.
 _ID = re.compile(r"[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?|[1-9][0-9]{0,8}")
-_DEPLOYED_ID = re.compile(r"[0-9]{1,10}", re.ASCII)
+_DEPLOYED_ID = re.compile(rf"(?!{NEW_MODEL}\Z)[0-9]{{1,10}}")
 
 
 @dataclass(frozen=True)
 class DeployedModel:
-    """A version of a model that answers on an endpoint; `attributes` only describe it."""
+    """A version of a model that answers on an endpoint; `attributes` only describe it.
+
+    `artifact` names the copy that it was loaded from, if there is one.
+    """
 
     id: str
     model_id: str
@@ -36,6 +39,7 @@ class DeployedModel:
     display_name: str
     created: datetime
     saved_model: SavedModel
+    artifact: str = ""
     attributes: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -223,7 +227,7 @@ class Endpoints:
         Raises InvalidArgument.
         """
         if given and not _DEPLOYED_ID.fullmatch(given):
-            raise InvalidArgument("deployed_model.id", "An id has 1 to 10 digits.")
+            raise InvalidArgument("deployed_model.id", "An id has 1 to 10 digits, and is not 0.")
         return given or self._new_id()
 
     def deploy(

@@ -13,30 +13,32 @@ from tf_dataflow_serving.services.prediction.documents import Documents
 from tf_dataflow_serving.services.prediction.errors import (
     FailedPrecondition,
     ModelUnusable,
+    NotFound,
     ResourceError,
     StorageFailed,
 )
+from tf_dataflow_serving.services.prediction.locations import location_name
 from tf_dataflow_serving.services.prediction.operations import OperationFailed
 from tf_dataflow_serving.services.prediction.registry.artifacts import Artifacts
 from tf_dataflow_serving.services.prediction.registry.endpoint_documents import EndpointDocuments
 from tf_dataflow_serving.services.prediction.registry.endpoints import (
-    NEW_MODEL,
     DeployedModel,
-    Endpoint,
-    EndpointDefinition,
     Endpoints,
     Traffic,
 )
 from tf_dataflow_serving.services.prediction.registry.lazy_model import LazyModel
-from tf_dataflow_serving.services.prediction.registry.models import Model, Version
+from tf_dataflow_serving.services.prediction.registry.models import Model
 from tf_dataflow_serving.services.prediction.registry.registered_documents import (
     RegisteredModelDocuments,
 )
 from tf_dataflow_serving.services.prediction.registry.registered_models import (
-    RegisteredModel,
     RegisteredModels,
     RegisteredVersion,
     Upload,
+)
+from tf_dataflow_serving.services.prediction.registry.shared_models import (
+    endpoint_of,
+    registered_models,
 )
 from tf_dataflow_serving.services.prediction.serving.saved_model import SavedModel
 
@@ -88,24 +90,14 @@ class Hosting:
     async def deploy(self, parent: str, endpoint_id: str, deployment: Deployment) -> DeployedModel:
         """Load a version and let it answer on an endpoint; raises OperationFailed."""
         try:
-            model = self.models.model(parent, deployment.model_id)
-            version = self.models.version(parent, model.id, deployment.version)
-            deployed = DeployedModel(
-                id=self.endpoints.deployed_id(deployment.deployed_id),
-                model_id=model.id,
-                version=version.number,
-                display_name=deployment.display_name or model.display_name,
-                created=self.clock(),
-                saved_model=await asyncio.to_thread(version.model.get),
-                attributes=deployment.attributes,
-            )
+            deployed = await self._loaded(parent, deployment)
             return self.endpoints.deploy(parent, endpoint_id, deployed, deployment.traffic)
         except _FAILURES as error:
             raise OperationFailed(f"The model cannot be deployed: {error}") from error
 
     def load(self, project: str, location: str, model_id: str, version: str) -> SavedModel:
         """Return what predicts for a version; raises NotFound, ModelUnusable."""
-        parent = f"projects/{project}/locations/{location}"
+        parent = location_name(project, location)
         return self.models.version(parent, model_id, version).model.get()
 
     def delete_model(self, parent: str, model_id: str) -> None:
@@ -119,6 +111,27 @@ class Hosting:
         number = self.models.version(parent, model_id, reference).number
         self._refuse_deployed(parent, model_id, number)
         self._discard(self.models.delete_version(parent, model_id, number))
+
+    async def _loaded(self, parent: str, deployment: Deployment) -> DeployedModel:
+        model = self.models.model(parent, deployment.model_id)
+        version = self.models.version(parent, model.id, deployment.version)
+        saved_model = await asyncio.to_thread(version.model.get)
+        self._check_kept(parent, model.id, version)
+        return DeployedModel(
+            id=self.endpoints.deployed_id(deployment.deployed_id),
+            model_id=model.id,
+            version=version.number,
+            display_name=deployment.display_name or model.display_name,
+            created=self.clock(),
+            saved_model=saved_model,
+            artifact=version.artifact,
+            attributes=deployment.attributes,
+        )
+
+    def _check_kept(self, parent: str, model_id: str, version: RegisteredVersion) -> None:
+        # A new model may have the id of a deleted one, and then its numbers.
+        if self.models.version(parent, model_id, version.number).model is not version.model:
+            raise NotFound("name", f"Version {version.number} of Model {model_id} was deleted.")
 
     def _refuse_deployed(self, parent: str, model_id: str, number: str | None = None) -> None:
         for endpoint, deployed in self.endpoints.deployments(parent, model_id):
@@ -145,7 +158,7 @@ def open_hosting(
 
     Each of them is also on an endpoint of its own, the first version with all traffic.
     """
-    shared = _registered(deployed)
+    shared = registered_models(documents, deployed)
     keeper = RegisteredModelDocuments(documents, artifacts.load, shared)
     models = RegisteredModels(clock, _new_id, keeper, shared)
     endpoints = Endpoints(
@@ -153,49 +166,9 @@ def open_hosting(
         draw,
         _new_id,
         EndpointDocuments(documents, models),
-        [_endpoint(model) for model in shared],
+        [endpoint_of(model) for model in shared],
     )
     return Hosting(models, endpoints, artifacts, clock, _new_id)
-
-
-def _registered(deployed: Sequence[Model]) -> list[RegisteredModel]:
-    """Return the models under ids in lower case, as all ids are; of equal ids they are one."""
-    found: dict[str, RegisteredModel] = {}
-    for model in deployed:
-        created = min(version.created for version in model.versions.values())
-        registered = found.setdefault(
-            model.name.lower(), RegisteredModel(model.name.lower(), model.name, created, created)
-        )
-        for version in model.versions.values():
-            registered.add(_registered_version(registered.next_number(), version), [version.name])
-    return list(found.values())
-
-
-def _registered_version(number: str, version: Version) -> RegisteredVersion:
-    assert version.saved_model is not None  # noqa: S101 - the start fails without it
-    return RegisteredVersion(
-        number, LazyModel.of(version.saved_model), version.created, version.created
-    )
-
-
-def _endpoint(model: RegisteredModel) -> Endpoint:
-    version = model.version()
-    deployed = DeployedModel(
-        id=version.number,
-        model_id=model.id,
-        version=version.number,
-        display_name=model.display_name,
-        created=model.created,
-        saved_model=version.model.get(),
-    )
-    endpoint = Endpoint(
-        model.id.replace("_", "-"),
-        EndpointDefinition(model.display_name),
-        model.created,
-        model.created,
-    )
-    endpoint.deploy(deployed, {NEW_MODEL: 100})
-    return endpoint
 
 
 def _new_id() -> str:

@@ -11,7 +11,6 @@ from tf_dataflow_serving.services.prediction.registry.models import (
     ModelDefinition,
     Version,
     VersionDefinition,
-    VersionState,
 )
 from tf_dataflow_serving.services.prediction.serving.saved_model import SavedModel
 
@@ -90,7 +89,9 @@ class ModelDocuments:
 
     def _revive(self, version: Version, saved: Document) -> None:
         if saved["artifact"]:
-            version.ready(self._load_artifact(saved["artifact"]), saved["artifact"])
+            # Also for a version that fails now: the next start may be able to load the copy.
+            version.artifact = saved["artifact"]
+            version.ready(self._load_artifact(version.artifact), version.artifact)
         else:
             interrupted = "The service ended while the version was being created."
             version.failed(saved["error_message"] or interrupted)
@@ -104,5 +105,5 @@ def _version_document(version: Version, *, shared: bool) -> Document:
         "attributes": dict(version.definition.attributes),
         "created": version.created.isoformat(),
         "error_message": version.error_message,
-        "artifact": version.artifact if version.state is VersionState.READY else "",
+        "artifact": version.artifact,
     }

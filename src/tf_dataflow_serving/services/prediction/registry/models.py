@@ -40,7 +40,7 @@ class VersionDefinition:
 class Version:
     """A SavedModel under a name of its own; it serves once it is READY.
 
-    `artifact` names the copy that it was loaded from, if there is one.
+    `artifact` names the copy that it is loaded from, if there is one.
     """
 
     definition: VersionDefinition
@@ -224,7 +224,7 @@ class ModelRegistry:
         return chosen.saved_model
 
     def artifacts(self) -> set[str]:
-        """Return the names of the copies that versions were loaded from."""
+        """Return the names of the copies that versions are loaded from."""
         return {
             version.artifact
             for models in self._projects.values()

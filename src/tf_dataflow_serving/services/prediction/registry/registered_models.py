@@ -51,8 +51,8 @@ class RegisteredModel:
 
     def version(self, reference: str = DEFAULT_ALIAS) -> RegisteredVersion:
         """Return a version by its number or one of its aliases; raises NotFound."""
-        number = self.aliases.get(reference, reference)
-        if number not in self.versions:
+        number = reference if reference in self.versions else self.aliases.get(reference)
+        if number is None:
             raise NotFound("name", f"The Model {self.id} has no version {reference}.")
         return self.versions[number]
 
@@ -241,7 +241,9 @@ class RegisteredModels:
 
     def _new_model(self, model_id: str, upload: Upload) -> RegisteredModel:
         now = self._clock()
-        return RegisteredModel(model_id, upload.display_name, now, now, upload.description)
+        return RegisteredModel(
+            model_id, upload.display_name, now, now, upload.description, upload.labels
+        )
 
     def _new_version(
         self, number: str, upload: Upload, model: LazyModel, artifact: str
@@ -254,7 +256,8 @@ class RegisteredModels:
             updated=now,
             artifact=artifact,
             description=upload.version_description,
-            labels=upload.labels,
+            # Those of a first upload are the model's, where `update` changes them.
+            labels=upload.labels if upload.parent_id else {},
             attributes=upload.attributes,
         )
 

@@ -33,7 +33,7 @@ def predict_request(body: bytes) -> PredictRequest:
     if "instances" in document:
         return PredictRequest(signature_name, _instances(document), _rows)
     if "inputs" in document:
-        return PredictRequest(signature_name, _transposed(document["inputs"]), _columns)
+        return PredictRequest(signature_name, _columnar(document), _columns)
     raise MalformedRequest("Missing 'inputs' or 'instances' key")
 
 
@@ -56,6 +56,13 @@ def _instances(document: Mapping[str, Any]) -> list[object]:
     return instances
 
 
+def _columnar(document: Mapping[str, Any]) -> list[Any]:
+    rows = _transposed(document["inputs"])
+    if not rows:
+        raise _refuse(document, "No values in 'inputs'")
+    return rows
+
+
 def _transposed(inputs: object) -> list[Any]:
     """Return the rows of a columnar request: a list for the only input, or lists by name."""
     if isinstance(inputs, list):
@@ -72,8 +79,7 @@ def _rows(predictions: Predictions) -> Mapping[str, Any]:
 
 
 def _columns(predictions: Predictions) -> Mapping[str, Any]:
-    names = predictions[0] if predictions else {}
-    columns = {name: [prediction[name] for prediction in predictions] for name in names}
+    columns = {name: [prediction[name] for prediction in predictions] for name in predictions[0]}
     if len(columns) == 1:
         (only,) = columns.values()
         return {"outputs": only}

@@ -9,14 +9,13 @@ from tf_dataflow_serving.services.prediction.http_json import (
     parse_object,
     read_body,
 )
-from tf_dataflow_serving.services.prediction.proto_json import Resource
+from tf_dataflow_serving.services.prediction.proto_json import EMPTY, Resource
 from tf_dataflow_serving.services.prediction.registry.hosting import Deployment
 from tf_dataflow_serving.services.prediction.service import PredictionService
 from tf_dataflow_serving.services.prediction.vertex import requests
-from tf_dataflow_serving.services.prediction.vertex.listing import page
+from tf_dataflow_serving.services.prediction.vertex.listing import filtered_page
 from tf_dataflow_serving.services.prediction.vertex.paths import parent
 from tf_dataflow_serving.services.prediction.vertex.resources import (
-    EMPTY,
     deployed_model_resource,
     endpoint_resource,
     operation_resource,
@@ -59,7 +58,7 @@ class _Endpoints:
     async def list(self, request: Request) -> Response:
         location = parent(request)
         endpoints = self._endpoints.endpoints(location)
-        return page(
+        return filtered_page(
             request, "endpoints", [endpoint_resource(location, endpoint) for endpoint in endpoints]
         )
 

@@ -1,8 +1,8 @@
 """Batch prediction jobs that users ask Vertex AI v1 for (aiplatform v1, BatchPredictionJob)."""
 
-import re
-from collections.abc import Mapping
-from datetime import datetime
+import itertools
+from collections.abc import Collection, Mapping
+from datetime import datetime, timedelta
 from typing import Any
 
 from tf_dataflow_serving.services.prediction.fields import Fields
@@ -20,30 +20,53 @@ from tf_dataflow_serving.services.prediction.vertex.requests import (
 )
 
 _FORMAT = "jsonl"
-_SOURCE = re.compile(r"gs://[^/*?]+/.+")
-_PREFIX = re.compile(r"gs://[^/*?]+(?:/.*)?")
 # BatchDedicatedResources.max_replica_count, ManualBatchTuningParameters.batch_size.
 _DEFAULT_REPLICAS = 10
 _DEFAULT_BATCH_SIZE = 64
+# What a BatchPredictionJob has that is not "Output only".
+_INPUT_FIELDS = (
+    "displayName",
+    "model",
+    "inputConfig",
+    "instanceConfig",
+    "modelParameters",
+    "outputConfig",
+    "dedicatedResources",
+    "serviceAccount",
+    "manualBatchTuningParameters",
+    "labels",
+    "encryptionSpec",
+    "disableContainerLogging",
+)
 # What would change the results, and is not done here.
 _UNSUPPORTED = ("generateExplanation", "unmanagedContainerModel", "explanationSpec")
 
 
 def job_definition(
-    parent: str, job_id: str, body: Mapping[str, Any], models: RegisteredModels, now: datetime
+    name: str,
+    body: Mapping[str, Any],
+    models: RegisteredModels,
+    now: datetime,
+    taken: Collection[str],
 ) -> JobDefinition:
-    """Return the definition in a BatchPredictionJob; raises InvalidArgument, NotFound."""
+    """Return the definition in a BatchPredictionJob that is to have this full name.
+
+    `taken` are the output directories of other jobs. Raises InvalidArgument, NotFound.
+    """
     job = Fields(body, "batch_prediction_job")
     _check(job)
+    parent = name.rsplit("/", 2)[0]
     model_id, reference = model_reference(parent, job, "model")
     model = models.model(parent, model_id)
     version = models.version(parent, model_id, reference)
     _, project, _, location = parent.split("/")
     return JobDefinition(
-        name=f"{parent}/batchPredictionJobs/{job_id}",
-        given=body,
+        name=name,
+        given={field: body[field] for field in _INPUT_FIELDS if job.has(field)},
         inputs=_inputs(job.section("inputConfig")),
-        output_directory=_output_directory(job.section("outputConfig"), model.display_name, now),
+        output_directory=_free_directory(
+            _output_stem(job.section("outputConfig"), model.display_name), now, taken
+        ),
         model=ModelReference(ModelOrigin.VERTEX_AI, (project, location, model_id, version.number)),
         signature_name=None,
         max_workers=job.optional_section("dedicatedResources").count(
@@ -67,27 +90,21 @@ def _check(job: Fields) -> None:
 def _inputs(config: Fields) -> list[str]:
     if config.text("instancesFormat") != _FORMAT:
         raise config.refuse("instancesFormat", f"Only {_FORMAT} is supported.")
-    source = config.section("gcsSource")
-    uris = source.texts("uris")
-    if not uris:
-        raise source.refuse("uris", "This field is required.")
-    for uri in uris:
-        if not _SOURCE.fullmatch(uri):
-            raise source.refuse("uris", f"{uri!r} is not a Cloud Storage path, gs://bucket/path.")
-    return uris
+    return config.section("gcsSource").object_paths("uris")
 
 
-def _output_directory(config: Fields, model: str, now: datetime) -> str:
+def _output_stem(config: Fields, model: str) -> str:
     if config.text("predictionsFormat") != _FORMAT:
         raise config.refuse("predictionsFormat", f"Only {_FORMAT} is supported.")
-    destination = config.section("gcsDestination")
-    prefix = destination.text("outputUriPrefix")
-    if not _PREFIX.fullmatch(prefix):
-        raise destination.refuse(
-            "outputUriPrefix", f"{prefix!r} is not of the form gs://bucket/path."
-        )
-    milliseconds = f"{timestamp(now):.23}Z"
-    return f"{prefix.rstrip('/')}/prediction-{model.replace('/', '_')}-{milliseconds}"
+    prefix = config.section("gcsDestination").bucket_path("outputUriPrefix")
+    return f"{prefix.rstrip('/')}/prediction-{model.replace('/', '_')}"
+
+
+def _free_directory(stem: str, now: datetime, taken: Collection[str]) -> str:
+    """Return the directory of this millisecond, or of the first one after it that is free."""
+    moments = (now + timedelta(milliseconds=passed) for passed in itertools.count())
+    directories = (f"{stem}-{timestamp(moment):.23}Z" for moment in moments)
+    return next(directory for directory in directories if directory not in taken)
 
 
 def _lines(config: Fields) -> RecordLines:

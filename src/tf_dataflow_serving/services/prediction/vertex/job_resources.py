@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from tf_dataflow_serving.services.prediction.jobs.job import Job, JobState
+from tf_dataflow_serving.services.prediction.locations import location_name
 from tf_dataflow_serving.services.prediction.proto_json import Resource, present, timestamp
 
 _STATES: Mapping[JobState, str] = {
@@ -50,7 +51,7 @@ def job_resource(job: Job) -> Resource:
 def _model(path: tuple[str, ...]) -> Resource:
     project, location, model_id, version = path
     return {
-        "model": f"projects/{project}/locations/{location}/models/{model_id}",
+        "model": f"{location_name(project, location)}/models/{model_id}",
         "modelVersionId": version,
     }
 

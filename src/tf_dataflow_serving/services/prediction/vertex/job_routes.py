@@ -9,13 +9,13 @@ from tf_dataflow_serving.services.prediction.http_json import (
     parse_object,
     read_body,
 )
+from tf_dataflow_serving.services.prediction.proto_json import EMPTY
 from tf_dataflow_serving.services.prediction.service import PredictionService
 from tf_dataflow_serving.services.prediction.vertex.job_requests import job_definition
 from tf_dataflow_serving.services.prediction.vertex.job_resources import job_resource
-from tf_dataflow_serving.services.prediction.vertex.listing import page
+from tf_dataflow_serving.services.prediction.vertex.listing import filtered_page
 from tf_dataflow_serving.services.prediction.vertex.paths import parent
 from tf_dataflow_serving.services.prediction.vertex.resources import (
-    EMPTY,
     operation_resource,
     typed,
 )
@@ -45,14 +45,14 @@ class _Jobs:
     async def create(self, request: Request) -> Response:
         body = parse_object(await read_body(request))
         hosting = self._hosting
-        definition = job_definition(
-            parent(request), hosting.new_id(), body, hosting.models, hosting.clock()
-        )
+        name = f"{parent(request)}{_JOBS}/{hosting.new_id()}"
+        taken = self._jobs.output_directories()
+        definition = job_definition(name, body, hosting.models, hosting.clock(), taken)
         return json_response(job_resource(self._jobs.submit(definition)))
 
     async def list(self, request: Request) -> Response:
         found = self._jobs.jobs(f"{parent(request)}{_JOBS}")
-        return page(request, "batchPredictionJobs", [job_resource(job) for job in found])
+        return filtered_page(request, "batchPredictionJobs", [job_resource(job) for job in found])
 
     async def get(self, request: Request) -> Response:
         return json_response(job_resource(self._jobs.get(_name(request))))

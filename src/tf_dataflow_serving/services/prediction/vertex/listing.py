@@ -1,4 +1,4 @@
-"""Lists of resources: filters, orders and pages."""
+"""Lists of resources: filters and orders, in pages."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -8,9 +8,11 @@ from starlette.responses import Response
 
 from tf_dataflow_serving.services.prediction.errors import InvalidArgument
 from tf_dataflow_serving.services.prediction.http_json import json_response
+from tf_dataflow_serving.services.prediction.pages import page
 from tf_dataflow_serving.services.prediction.proto_json import Resource
 
-_DEFAULT_PAGE_SIZE = 100
+# A condition up to the next AND that is not in quotes.
+_PART = re.compile(r'((?:"[^"]*"|.)+?)(?:\s+AND\s+|\Z)', re.DOTALL)
 _CONDITION = re.compile(r'([\w.]+|labels\."[^"]+")\s*(=|!=|:)\s*("[^"]*"|[^\s"]+)')
 _LABEL = "labels."
 # Names by which a filter asks for the last part of a resource's name.
@@ -31,20 +33,12 @@ _TEXTS = {
 }
 
 
-def page(request: Request, name: str, resources: Sequence[Resource]) -> Response:
-    """Return one page of those that the filter lets pass; a page's token is where it begins.
-
-    Raises InvalidArgument.
-    """
+def filtered_page(request: Request, name: str, resources: Sequence[Resource]) -> Response:
+    """Return one page of those that the filter lets pass, in order; raises InvalidArgument."""
     matches = _filter(request.query_params.get("filter", ""))
     order = request.query_params.get("orderBy", "")
-    found = _in_order([resource for resource in resources if matches(resource)], order)
-    start = _number(request, "pageToken", 0)
-    size = _number(request, "pageSize", 0) or _DEFAULT_PAGE_SIZE
-    content: Resource = {name: found[start : start + size]}
-    if start + size < len(found):
-        content["nextPageToken"] = str(start + size)
-    return json_response(content)
+    found = [resource for resource in resources if matches(resource)]
+    return json_response(page(request.query_params, name, _in_order(found, order)))
 
 
 def _in_order(resources: list[Resource], order: str) -> list[Resource]:
@@ -63,8 +57,7 @@ def _in_order(resources: list[Resource], order: str) -> list[Resource]:
 
 
 def _filter(text: str) -> Callable[[Resource], bool]:
-    parts = re.split(r"\s+AND\s+", text.strip()) if text.strip() else []
-    conditions = [_condition(part) for part in parts]
+    conditions = [_condition(part) for part in _PART.findall(text.strip())]
     return lambda resource: all(holds(resource) for holds in conditions)
 
 
@@ -102,13 +95,5 @@ def _reader(field: str) -> Callable[[Resource], object]:
 
 
 def _labels(resource: Resource) -> dict[str, str]:
-    labels = resource.get("labels", {})
-    assert isinstance(labels, dict)  # noqa: S101 - resources are made here
-    return labels
-
-
-def _number(request: Request, name: str, default: int) -> int:
-    text = request.query_params.get(name) or str(default)
-    if not (text.isdecimal() and text.isascii() and len(text) < 10):
-        raise InvalidArgument(name, f"{text!r} is not valid.")
-    return int(text)
+    labels = resource.get("labels")
+    return labels if isinstance(labels, dict) else {}

@@ -12,7 +12,7 @@ from tf_dataflow_serving.services.prediction.http_json import (
     parse_object,
     read_body,
 )
-from tf_dataflow_serving.services.prediction.proto_json import Resource
+from tf_dataflow_serving.services.prediction.proto_json import EMPTY, Resource
 from tf_dataflow_serving.services.prediction.registry.registered_models import (
     RegisteredModel,
     RegisteredVersion,
@@ -20,10 +20,9 @@ from tf_dataflow_serving.services.prediction.registry.registered_models import (
 )
 from tf_dataflow_serving.services.prediction.service import PredictionService
 from tf_dataflow_serving.services.prediction.vertex import requests
-from tf_dataflow_serving.services.prediction.vertex.listing import page
+from tf_dataflow_serving.services.prediction.vertex.listing import filtered_page
 from tf_dataflow_serving.services.prediction.vertex.paths import parent, split_version
 from tf_dataflow_serving.services.prediction.vertex.resources import (
-    EMPTY,
     model_resource,
     operation_resource,
     typed,
@@ -80,7 +79,7 @@ class _Models:
             self._resource(location, model, model.version())
             for model in self._models.models(location)
         ]
-        return page(request, "models", resources)
+        return filtered_page(request, "models", resources)
 
     async def list_versions(self, request: Request) -> Response:
         location, (model_id, _) = parent(request), _name(request)
@@ -89,7 +88,7 @@ class _Models:
             self._versioned_resource(location, model, version)
             for version in model.versions.values()
         ]
-        return page(request, "models", resources)
+        return filtered_page(request, "models", resources)
 
     async def get(self, request: Request) -> Response:
         location, (model_id, version) = parent(request), _name(request)

@@ -14,7 +14,7 @@ from tf_dataflow_serving.services.prediction.http_json import (
 )
 from tf_dataflow_serving.services.prediction.operations import Operations
 from tf_dataflow_serving.services.prediction.service import PredictionService
-from tf_dataflow_serving.services.prediction.vertex.listing import page
+from tf_dataflow_serving.services.prediction.vertex.listing import filtered_page
 from tf_dataflow_serving.services.prediction.vertex.paths import parent
 from tf_dataflow_serving.services.prediction.vertex.resources import operation_resource
 
@@ -49,7 +49,7 @@ class _Operations:
 
     async def list(self, request: Request) -> Response:
         found = self._operations.under(f"{_name(request)}/")
-        return page(request, "operations", [operation_resource(one) for one in found])
+        return filtered_page(request, "operations", [operation_resource(one) for one in found])
 
     async def wait(self, request: Request) -> Response:
         seconds = _timeout(request, parse_object(await read_body(request)))

@@ -2,11 +2,13 @@
 
 from starlette.requests import Request
 
+from tf_dataflow_serving.services.prediction.locations import location_name
+
 
 def parent(request: Request) -> str:
     """Return the location that a request is about, projects/PROJECT/locations/LOCATION."""
     path = request.path_params
-    return f"projects/{path['project']}/locations/{path['location']}"
+    return location_name(path["project"], path["location"])
 
 
 def split_version(name: str) -> tuple[str, str]:

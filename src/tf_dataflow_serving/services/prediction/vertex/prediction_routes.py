@@ -7,6 +7,7 @@ The prebuilt containers for TensorFlow are TensorFlow Serving: `predict` has the
 import asyncio
 import base64
 from typing import Any
+from urllib.parse import quote
 
 import orjson
 from starlette.requests import Request
@@ -118,9 +119,12 @@ def _unwrapped(request: dict[str, Any]) -> bytes:
 
 
 def _answered_by(location: str, deployed: DeployedModel) -> dict[str, str]:
-    """Return what google-cloud-aiplatform reads from the answer to a raw prediction."""
+    """Return what google-cloud-aiplatform reads from the answer to a raw prediction.
+
+    The model is named as in a URL: what users put in a path is not always fit for a header.
+    """
     return {
         "X-Vertex-AI-Deployed-Model-Id": deployed.id,
-        "X-Vertex-AI-Model": f"{location}/models/{deployed.model_id}",
+        "X-Vertex-AI-Model": quote(f"{location}/models/{deployed.model_id}"),
         "X-Vertex-AI-Model-Version-Id": deployed.version,
     }

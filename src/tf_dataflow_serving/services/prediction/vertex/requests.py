@@ -6,13 +6,12 @@ from typing import Any
 
 from tf_dataflow_serving.services.prediction.errors import InvalidArgument
 from tf_dataflow_serving.services.prediction.fields import Fields
+from tf_dataflow_serving.services.prediction.proto_json import proto_name
 from tf_dataflow_serving.services.prediction.registry.endpoints import EndpointDefinition, Traffic
 from tf_dataflow_serving.services.prediction.registry.hosting import Deployment
 from tf_dataflow_serving.services.prediction.registry.registered_models import Upload
 
 Json = Mapping[str, Any]
-_CAPITAL = re.compile(r"(?=[A-Z])")
-_STORAGE_PATH = re.compile(r"gs://[^/*?]+/.+")
 _MAX_DISPLAY_NAME = 128
 # What is remembered and shown again, though nothing here depends on it.
 _MODEL_ATTRIBUTES: Mapping[str, type] = {
@@ -145,10 +144,7 @@ def _artifact_uri(model: Fields) -> str:
         raise model.refuse(
             "artifactUri", "This field is required: a SavedModel is served, a container never run."
         )
-    uri = model.text("artifactUri")
-    if not _STORAGE_PATH.fullmatch(uri):
-        raise model.refuse("artifactUri", f"{uri!r} is not of the form gs://bucket/path.")
-    return uri
+    return model.object_path("artifactUri")
 
 
 def _parent_id(parent: str, fields: Fields) -> str:
@@ -156,7 +152,7 @@ def _parent_id(parent: str, fields: Fields) -> str:
 
 
 def _changes(fields: Fields, mask: str, changeable: tuple[str, ...]) -> dict[str, Any]:
-    names = [_CAPITAL.sub("_", name.strip()).lower() for name in mask.split(",") if name.strip()]
+    names = [proto_name(name.strip()) for name in mask.split(",") if name.strip()]
     if not names:
         raise InvalidArgument("update_mask", "This field is required.")
     for name in names:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from tf_dataflow_serving.services.prediction.operation_json import operation_json
 from tf_dataflow_serving.services.prediction.operations import Operation
 from tf_dataflow_serving.services.prediction.proto_json import Resource, present, timestamp
 from tf_dataflow_serving.services.prediction.registry.endpoints import DeployedModel, Endpoint
@@ -10,10 +11,7 @@ from tf_dataflow_serving.services.prediction.registry.registered_models import (
     RegisteredVersion,
 )
 
-EMPTY: Resource = {"@type": "type.googleapis.com/google.protobuf.Empty"}
 _PACKAGE = "type.googleapis.com/google.cloud.aiplatform.v1"
-# google.rpc.Code: an operation that failed did so for the state of what it was given.
-_FAILED_PRECONDITION = 9
 
 
 def typed(message: str, fields: Mapping[str, object]) -> Resource:
@@ -90,17 +88,4 @@ def operation_resource(operation: Operation) -> Resource:
         "createTime": timestamp(operation.created),
         "updateTime": timestamp(operation.ended or operation.created),
     }
-    return {
-        "name": operation.name,
-        "metadata": {**operation.metadata, "genericMetadata": times},
-        **(_outcome(operation) if operation.done else {}),
-    }
-
-
-def _outcome(operation: Operation) -> Resource:
-    if operation.error is not None:
-        return {
-            "done": True,
-            "error": {"code": _FAILED_PRECONDITION, "message": operation.error},
-        }
-    return {"done": True, "response": operation.response}
+    return operation_json(operation, {**operation.metadata, "genericMetadata": times})
