@@ -2,6 +2,7 @@
 
 import argparse
 import math
+import re
 from enum import StrEnum
 
 from tf_dataflow_serving.natality.schema import SAMPLES_TABLE
@@ -13,8 +14,21 @@ DEFAULT_BATCH_SECONDS = 1.0
 DEFAULT_OUTPUT_TABLE = "serving.babyweight_estimates"
 DEFAULT_MODEL_NAME = "babyweight_estimator"
 DEFAULT_MODEL_VERSION = "v1"
-# An endpoint's id has no underscore, a model's may.
-DEFAULT_ENDPOINT = DEFAULT_MODEL_NAME.replace("_", "-")
+DEFAULT_LOCATION = "us-central1"
+DEFAULT_MACHINE_TYPE = "n1-standard-2"
+JOB_TIMEOUT_SECONDS = 24 * 3600.0
+
+_BUCKET = r"gs://[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?"
+_BUCKET_PATH = re.compile(rf"{_BUCKET}(?:/.*)?")
+_OBJECT_PATH = re.compile(rf"{_BUCKET}/.+")
+
+
+def endpoint_id(model: str) -> str:
+    """Return the id of the endpoint that is a model's own: `_` is not allowed there."""
+    return model.lower().replace("_", "-")
+
+
+DEFAULT_ENDPOINT = endpoint_id(DEFAULT_MODEL_NAME)
 
 
 class Experiment(StrEnum):
@@ -176,7 +190,7 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--endpoint",
         default=DEFAULT_ENDPOINT,
-        help="Vertex AI endpoint: an id, in --region or else us-central1, or "
+        help=f"Vertex AI endpoint: an id, in --region or else {DEFAULT_LOCATION}, or "
         "projects/P/locations/L/endpoints/E (default: %(default)s)",
     )
 
@@ -204,3 +218,22 @@ def positive_float(text: str) -> float:
     if not 0 < value < math.inf:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
     return value
+
+
+def bucket_path(text: str) -> str:
+    """Parse a flag that names a bucket or what is below it."""
+    if not _BUCKET_PATH.fullmatch(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form gs://BUCKET/PATH")
+    return text
+
+
+def object_path(text: str) -> str:
+    """Parse a flag that names objects in a bucket."""
+    if not _OBJECT_PATH.fullmatch(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form gs://BUCKET/OBJECT")
+    return text
+
+
+def directory(text: str) -> str:
+    """Parse a flag that names a directory, here or in a bucket."""
+    return bucket_path(text) if text.startswith("gs://") else text

@@ -14,13 +14,17 @@ from tf_dataflow_serving.cli.arguments import Commands, add_command
 from tf_dataflow_serving.cli.prediction_arguments import (
     Protocol,
     add_protocol_arguments,
+    location,
     prediction_url,
+    refuse_strays,
 )
 from tf_dataflow_serving.cli.service_arguments import ServiceChoice
-from tf_dataflow_serving.errors import UsageError
 from tf_dataflow_serving.flags import (
     DEFAULT_MODEL_NAME,
     DEFAULT_MODEL_VERSION,
+    JOB_TIMEOUT_SECONDS,
+    bucket_path,
+    object_path,
     positive_float,
     positive_int,
 )
@@ -28,7 +32,7 @@ from tf_dataflow_serving.flags import (
 if TYPE_CHECKING:
     from tf_dataflow_serving.inference.batch_job import JobClient, JobStatus
 
-TIMEOUT_SECONDS = 24 * 3600.0
+_FLAGS = {Protocol.CMLE: ["signature_name"], Protocol.VERTEX: ["key_field"]}
 
 
 def register(commands: Commands) -> None:
@@ -38,17 +42,22 @@ def register(commands: Commands) -> None:
         "batch-predict",
         _batch_predict,
         "submit a batch prediction job, follow it, and say what it did",
-        epilog="Ctrl-C stops following; the job goes on.",
+        epilog="Ctrl-C stops following; the job goes on, and its URL is told.",
     )
     parser.add_argument(
         "--input",
         required=True,
         nargs="+",
+        type=object_path,
         metavar="gs://BUCKET/OBJECT",
         help="objects with an instance as JSON on each line; * and ** are wildcards",
     )
     parser.add_argument(
-        "--output", required=True, metavar="gs://BUCKET/PATH", help="where the results go"
+        "--output",
+        required=True,
+        type=bucket_path,
+        metavar="gs://BUCKET/PATH",
+        help="where the results go",
     )
     parser.add_argument(
         "--model_name", default=DEFAULT_MODEL_NAME, help="the model (default: %(default)s)"
@@ -69,16 +78,16 @@ def register(commands: Commands) -> None:
     parser.add_argument(
         "--timeout",
         type=positive_float,
-        default=TIMEOUT_SECONDS,
+        default=JOB_TIMEOUT_SECONDS,
         metavar="SECONDS",
         help="follow the job no longer (default: a day)",
     )
-    add_protocol_arguments(parser)
+    add_protocol_arguments(parser, region="vertex: the location; cmle: where the job runs")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
 
 def _batch_predict(arguments: argparse.Namespace) -> int:
-    _check_paths(arguments)
+    refuse_strays(arguments, _FLAGS)
     from tf_dataflow_serving.cli.session import activated
 
     with activated(ServiceChoice.from_arguments(arguments)) as project:
@@ -90,12 +99,6 @@ def _batch_predict(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _check_paths(arguments: argparse.Namespace) -> None:
-    for path in (*arguments.input, arguments.output):
-        if not path.startswith("gs://"):
-            raise UsageError(f"{path} is not of the form gs://BUCKET/PATH")
-
-
 def _client(arguments: argparse.Namespace, project: str) -> "JobClient":
     from tf_dataflow_serving.inference.cmle_job import CmleJobClient
     from tf_dataflow_serving.inference.endpoint import PredictionEndpoint, VertexModel
@@ -104,8 +107,8 @@ def _client(arguments: argparse.Namespace, project: str) -> "JobClient":
     url, model, version = prediction_url(arguments), arguments.model_name, arguments.model_version
     if arguments.protocol == Protocol.CMLE:
         endpoint = PredictionEndpoint(url, project, model, version, arguments.signature_name)
-        return CmleJobClient(endpoint, region=arguments.region)
-    vertex_model = VertexModel(url, project, arguments.region, model, version)
+        return CmleJobClient(endpoint, region=location(arguments))
+    vertex_model = VertexModel(url, project, location(arguments), model, version)
     return VertexJobClient(vertex_model, arguments.key_field)
 
 
@@ -114,12 +117,24 @@ def _followed(arguments: argparse.Namespace, client: "JobClient") -> "JobStatus"
 
     job = BatchJob(arguments.input, arguments.output, arguments.max_workers, arguments.batch_size)
     job_id = client.submit(job)
-    try:
+    with _left_behind(job_id, client.url(job_id)):
         sys.stderr.write(f"submitted {job_id}\n")
         with _progress() as progress:
             return wait(client, job_id, arguments.timeout, progress.show)
-    except KeyboardInterrupt:
-        sys.stderr.write(f"job {job_id} goes on\n")
+
+
+@contextmanager
+def _left_behind(job_id: str, url: str) -> Iterator[None]:
+    """Say what becomes of a job that is not followed to its end."""
+    from tf_dataflow_serving.inference.errors import JobFailed
+
+    try:
+        yield
+    except JobFailed:
+        raise
+    except BaseException:
+        # Ctrl-C and SIGTERM too.
+        sys.stderr.write(f"job {job_id} goes on: GET {url} follows it, POST {url}:cancel ends it\n")
         raise
 
 

@@ -11,23 +11,28 @@ from tf_dataflow_serving.cli.arguments import Commands, add_command
 from tf_dataflow_serving.cli.prediction_arguments import (
     Protocol,
     add_protocol_arguments,
+    location,
     prediction_url,
+    refuse_strays,
 )
 from tf_dataflow_serving.cli.service_arguments import ServiceChoice
-from tf_dataflow_serving.deployment.serving import (
+from tf_dataflow_serving.errors import UsageError
+from tf_dataflow_serving.flags import (
     DEFAULT_MACHINE_TYPE,
-    Serving,
+    DEFAULT_MODEL_NAME,
+    Services,
+    bucket_path,
+    directory,
     endpoint_id,
 )
-from tf_dataflow_serving.errors import UsageError
-from tf_dataflow_serving.flags import DEFAULT_MODEL_NAME, Services
 
 if TYPE_CHECKING:
     from tf_dataflow_serving.deployment.cmle import CmleDeployer
+    from tf_dataflow_serving.deployment.operations import Api
     from tf_dataflow_serving.deployment.vertex import VertexDeployer
 
-
 REQUEST_TIMEOUT_SECONDS = 60.0
+_FLAGS = {Protocol.VERTEX: ["endpoint", "machine_type", "region"]}
 
 
 def register(commands: Commands) -> None:
@@ -43,6 +48,7 @@ def register(commands: Commands) -> None:
     parser.add_argument(
         "--model_dir",
         required=True,
+        type=directory,
         help="the SavedModel: a directory, which is copied to gs://, or gs://BUCKET/PATH",
     )
     parser.add_argument(
@@ -55,22 +61,24 @@ def register(commands: Commands) -> None:
     )
     parser.add_argument(
         "--staging_location",
+        type=bucket_path,
         metavar="gs://BUCKET/PATH",
         help="where a local model is copied to (default: gs://PROJECT-models on local services)",
     )
-    add_protocol_arguments(parser)
+    add_protocol_arguments(parser, region="vertex: the location")
     parser.add_argument(
         "--endpoint", help="vertex: the endpoint's id (default: the model's name, with - for _)"
     )
     parser.add_argument(
         "--machine_type",
-        default=DEFAULT_MACHINE_TYPE,
-        help="vertex: of the machines that serve (default: %(default)s)",
+        help=f"vertex: of the machines that serve (default: {DEFAULT_MACHINE_TYPE})",
     )
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
 
 def _deploy(arguments: argparse.Namespace) -> int:
+    refuse_strays(arguments, _FLAGS)
+    _check_model(arguments)
     from tf_dataflow_serving.cli.session import activated
 
     with activated(ServiceChoice.from_arguments(arguments)) as project:
@@ -82,54 +90,81 @@ def _deploy(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _check_model(arguments: argparse.Namespace) -> None:
+    """Raise UsageError or DeploymentFailed for a local model that cannot be copied."""
+    if _is_staged(arguments):
+        return
+    from tf_dataflow_serving.deployment.staging import model_files
+
+    model_files(Path(arguments.model_dir))
+    if arguments.staging_location is None and arguments.services == Services.GCP:
+        raise UsageError("a model in a directory needs --staging_location gs://BUCKET/PATH")
+
+
 def _deployed(arguments: argparse.Namespace, project: str) -> str:
-    deployer = _deployer(arguments, project)
-    deployer.require_new(arguments.model_version)
-    return deployer.deploy(arguments.model_version, _staged(arguments, project))
+    uri = _uri(arguments, project)
+    deployer = _deployer(arguments, project, uri)
+    deployer.require_new()
+    if not _is_staged(arguments):
+        from tf_dataflow_serving.deployment.staging import stage
+
+        _tell(f"copying {arguments.model_dir} to {uri}")
+        stage(project, Path(arguments.model_dir), uri)
+    return deployer.deploy()
 
 
-def _deployer(arguments: argparse.Namespace, project: str) -> "CmleDeployer | VertexDeployer":
+def _is_staged(arguments: argparse.Namespace) -> bool:
+    return bool(arguments.model_dir.startswith("gs://"))
+
+
+def _uri(arguments: argparse.Namespace, project: str) -> str:
+    """Return where the service reads the model: none of another protocol, model or version."""
+    if _is_staged(arguments):
+        return str(arguments.model_dir)
+    base = (arguments.staging_location or f"gs://{project}-models").rstrip("/")
+    return f"{base}/{arguments.protocol}/{arguments.model_name}/{arguments.model_version}"
+
+
+def _deployer(
+    arguments: argparse.Namespace, project: str, uri: str
+) -> "CmleDeployer | VertexDeployer":
+    if arguments.protocol == Protocol.CMLE:
+        return _cmle_deployer(arguments, project, uri)
+    return _vertex_deployer(arguments, project, uri)
+
+
+def _cmle_deployer(arguments: argparse.Namespace, project: str, uri: str) -> "CmleDeployer":
     from tf_dataflow_serving.deployment.cmle import CmleDeployer
-    from tf_dataflow_serving.deployment.operations import Api
+    from tf_dataflow_serving.inference.endpoint import PredictionEndpoint
+
+    endpoint = PredictionEndpoint(
+        prediction_url(arguments), project, arguments.model_name, arguments.model_version
+    )
+    return CmleDeployer(_api(endpoint.url), endpoint, uri, _tell)
+
+
+def _vertex_deployer(arguments: argparse.Namespace, project: str, uri: str) -> "VertexDeployer":
+    from tf_dataflow_serving.deployment.serving import Serving
     from tf_dataflow_serving.deployment.vertex import VertexDeployer
     from tf_dataflow_serving.inference.endpoint import VertexEndpoint, VertexModel
+
+    url, place, name = prediction_url(arguments), location(arguments), arguments.model_name
+    if arguments.model_version.isdecimal():
+        raise UsageError(
+            "Vertex AI numbers versions itself: give --model_version a name, such as v2"
+        )
+    model = VertexModel(url, project, place, name, arguments.model_version)
+    endpoint = VertexEndpoint(url, project, place, arguments.endpoint or endpoint_id(name))
+    serving = Serving(uri, machine_type=arguments.machine_type or DEFAULT_MACHINE_TYPE)
+    return VertexDeployer(_api(url), model, endpoint, serving, _tell)
+
+
+def _api(url: str) -> "Api":
+    from tf_dataflow_serving.deployment.operations import Api
     from tf_dataflow_serving.inference.retry import RetryPolicy
     from tf_dataflow_serving.inference.transport import Transport
 
-    url, name = prediction_url(arguments), arguments.model_name
-    api = Api(Transport(url, REQUEST_TIMEOUT_SECONDS, RetryPolicy()))
-    if arguments.protocol == Protocol.CMLE:
-        return CmleDeployer(api, project, name, _tell)
-    model = VertexModel(url, project, arguments.region, name, version=None)
-    endpoint = VertexEndpoint(
-        url, project, arguments.region, arguments.endpoint or endpoint_id(name)
-    )
-    serving = Serving(machine_type=arguments.machine_type)
-    return VertexDeployer(api, model, endpoint, serving, _tell)
-
-
-def _staged(arguments: argparse.Namespace, project: str) -> str:
-    """Return the gs:// URI of the model, copied there if it is a directory."""
-    if arguments.model_dir.startswith("gs://"):
-        return str(arguments.model_dir)
-    from google.cloud import storage
-
-    from tf_dataflow_serving.deployment.staging import stage
-
-    base = _staging_location(arguments, project).rstrip("/")
-    uri = f"{base}/{arguments.model_name}/{arguments.model_version}"
-    _tell(f"copying {arguments.model_dir} to {uri}")
-    stage(storage.Client(project=project), Path(arguments.model_dir), uri)
-    return uri
-
-
-def _staging_location(arguments: argparse.Namespace, project: str) -> str:
-    given = arguments.staging_location
-    if given is None and arguments.services == Services.GCP:
-        raise UsageError("a model in a directory needs --staging_location gs://BUCKET/PATH")
-    if given is not None and not given.startswith("gs://"):
-        raise UsageError(f"--staging_location {given} is not of the form gs://BUCKET/PATH")
-    return given or f"gs://{project}-models"
+    return Api(Transport(url, REQUEST_TIMEOUT_SECONDS, RetryPolicy()))
 
 
 def _tell(step: str) -> None:

@@ -15,6 +15,7 @@ from tf_dataflow_serving.flags import (
     Experiment,
     InferenceType,
     Services,
+    bucket_path,
 )
 from tf_dataflow_serving.natality.queries import source_query, statistics_query
 from tf_dataflow_serving.resource_names import subscription_path, topic_path
@@ -148,10 +149,20 @@ def _check_places(experiment: Experiment, values: Mapping[str, Any]) -> None:
         statistics_query(values["output_table"])
     except ValueError as error:
         raise UsageError(str(error)) from error
-    if _WILDCARD.search(values["output"]):
-        raise UsageError("--output names one place: it has none of * ? [ ]")
-    if experiment is Experiment.BATCH_PREDICT and not values["output"].startswith("gs://"):
+    _check_output(experiment, values["output"])
+
+
+def _check_output(experiment: Experiment, output: str) -> None:
+    is_remote = output.startswith("gs://")
+    if experiment is Experiment.BATCH_PREDICT and not is_remote:
         raise UsageError("batch-predict needs --output gs://BUCKET/PREFIX, which its job can read")
+    if _WILDCARD.search(output):
+        raise UsageError("--output names one place: it has none of * ? [ ]")
+    try:
+        if is_remote:
+            bucket_path(output)
+    except argparse.ArgumentTypeError as error:
+        raise UsageError(f"--output: {error}") from error
 
 
 def _check_cloud(values: Mapping[str, Any]) -> None:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from tf_dataflow_serving.inference.vertex_job import DEFAULT_MACHINE_TYPE
+from tf_dataflow_serving.flags import DEFAULT_MACHINE_TYPE
 
 DEFAULT_IMAGE = "us-docker.pkg.dev/vertex-ai/prediction/tf2-cpu.2-15:latest"
 """The newest container for TensorFlow (Vertex AI, "Prebuilt containers for inference")."""

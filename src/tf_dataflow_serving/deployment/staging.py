@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from google.api_core.exceptions import Conflict, GoogleAPICallError
+from google.api_core.exceptions import Conflict, GoogleAPIError
+from google.auth.exceptions import GoogleAuthError
 from google.cloud import storage
 
 from tf_dataflow_serving.deployment.errors import DeploymentFailed
@@ -17,7 +18,7 @@ def model_files(directory: Path) -> list[Path]:
     return sorted(path for path in directory.rglob("*") if path.is_file())
 
 
-def stage(client: storage.Client, directory: Path, uri: str) -> None:
+def stage(project: str, directory: Path, uri: str) -> None:
     """Copy a directory's SavedModel below a gs:// URI, whose bucket is made if need be.
 
     Raises DeploymentFailed.
@@ -25,11 +26,11 @@ def stage(client: storage.Client, directory: Path, uri: str) -> None:
     files = model_files(directory)
     name, _, prefix = uri.removeprefix("gs://").rstrip("/").partition("/")
     try:
-        bucket = _bucket(client, name)
+        bucket = _bucket(storage.Client(project=project), name)
         for path in files:
             blob = bucket.blob("/".join(filter(None, (prefix, *path.relative_to(directory).parts))))
             blob.upload_from_filename(str(path))
-    except (GoogleAPICallError, ValueError, OSError) as error:
+    except (GoogleAPIError, GoogleAuthError, ValueError, OSError) as error:
         raise DeploymentFailed(f"the model cannot be copied to {uri}: {error}") from error
 
 

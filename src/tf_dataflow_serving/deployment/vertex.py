@@ -51,19 +51,26 @@ class VertexDeployer:
         done is not done again. Versions that were deployed before stay so, without traffic.
         Raises DeploymentFailed.
         """
-        name, version = self._model.model, self._model.version
-        self._tell(f"uploading model {name}, version {version}, from {self._serving.uri}")
-        number = self._upload()["modelVersionId"]
+        number = self._uploaded_before() or self._upload()["modelVersionId"]
         self._create_endpoint()
         self._tell(f"deploying it to endpoint {self._endpoint.endpoint}")
         self._deploy_model(number)
         return self._endpoint.resource
 
+    def _uploaded_before(self) -> str | None:
+        version = self._api.look_up(f"/v1/{self._model.resource}")
+        if version is None:
+            return None
+        self._tell(f"model {self._model.model} has version {self._model.version}: going on from it")
+        return str(version["versionId"])
+
     def _upload(self) -> Resource:
+        name, alias, uri = self._model.model, self._model.version, self._serving.uri
+        self._tell(f"uploading model {name}, version {alias}, from {uri}")
         model = {
-            "displayName": self._model.model,
-            "versionAliases": [self._model.version],
-            "artifactUri": self._serving.uri,
+            "displayName": name,
+            "versionAliases": [alias],
+            "artifactUri": uri,
             "containerSpec": {"imageUri": self._serving.image},
         }
         body = {**self._place(), "model": model}

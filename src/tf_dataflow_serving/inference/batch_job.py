@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
-from tf_dataflow_serving.inference.errors import JobFailed, JobTimedOut
+from tf_dataflow_serving.inference.errors import JobFailed, JobTimedOut, PredictionUnavailable
 from tf_dataflow_serving.inference.polling import Polling
 from tf_dataflow_serving.inference.results import Estimate
 
@@ -87,6 +87,9 @@ class JobClient(Protocol):
     def cancel(self, job_id: str) -> None:
         """Ask a job to stop."""
 
+    def url(self, job_id: str) -> str:
+        """Return the URL of a job: GET says how far it is, POST with :cancel behind it stops it."""
+
 
 class JobResults(Protocol):
     """How a service writes the results of jobs, which join to the inputs by key.
@@ -113,11 +116,18 @@ def wait(
     `progress` gets every status on the way. Raises JobFailed if the job fails or is cancelled,
     JobTimedOut, and as the client does.
     """
-    for status in polling.answers(lambda: client.status(job_id), timeout):
+    for status in polling.answers(lambda: _status(client, job_id), timeout):
         progress(status)
         if status.finished:
             return _with_results(status)
-    raise JobTimedOut(f"job {job_id} is {status.state} after {timeout:g} s")
+    raise JobTimedOut(f"job {job_id} is {status.state} after {timeout:g} s; it goes on")
+
+
+def _status(client: JobClient, job_id: str) -> JobStatus:
+    try:
+        return client.status(job_id)
+    except PredictionUnavailable as error:
+        raise PredictionUnavailable(f"job {job_id} cannot be followed: {error}") from error
 
 
 def _with_results(status: JobStatus) -> JobStatus:

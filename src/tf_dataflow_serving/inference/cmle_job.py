@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 
+from tf_dataflow_serving.flags import DEFAULT_LOCATION
 from tf_dataflow_serving.inference.batch_job import BatchJob, JobState, JobStatus
 from tf_dataflow_serving.inference.codecs import estimate_of
 from tf_dataflow_serving.inference.endpoint import PredictionEndpoint
@@ -16,7 +17,6 @@ from tf_dataflow_serving.inference.retry import RetryPolicy
 from tf_dataflow_serving.inference.transport import Conflict, Transport
 
 _DEFAULT_POLICY = RetryPolicy()
-_REGION = "us-central1"
 
 
 class CmleJobClient:
@@ -30,7 +30,7 @@ class CmleJobClient:
         self,
         endpoint: PredictionEndpoint,
         policy: RetryPolicy = _DEFAULT_POLICY,
-        region: str = _REGION,
+        region: str = DEFAULT_LOCATION,
     ) -> None:
         self._endpoint = endpoint
         self._region = region
@@ -53,6 +53,10 @@ class CmleJobClient:
     def cancel(self, job_id: str) -> None:
         """Ask a job to stop."""
         self._transport.post(f"{self._jobs}/{job_id}:cancel", b"{}")
+
+    def url(self, job_id: str) -> str:
+        """Return the URL of a job."""
+        return f"{self._endpoint.url.rstrip('/')}{self._jobs}/{job_id}"
 
     def _prediction_input(self, job: BatchJob) -> dict[str, object]:
         given: dict[str, object] = {

@@ -5,13 +5,27 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
+from urllib.parse import urlsplit
 
-from tf_dataflow_serving.errors import UserError
-from tf_dataflow_serving.flags import DEFAULT_ENDPOINT, DEFAULT_MODEL_NAME, DEFAULT_MODEL_VERSION
+from tf_dataflow_serving.errors import UsageError, UserError
+from tf_dataflow_serving.flags import (
+    DEFAULT_ENDPOINT,
+    DEFAULT_LOCATION,
+    DEFAULT_MODEL_NAME,
+    DEFAULT_MODEL_VERSION,
+)
 
 PUBLIC_URL = "https://ml.googleapis.com"
-DEFAULT_LOCATION = "us-central1"
 
+# A name, or an address of IPv4 or IPv6.
+_HOST = re.compile(r"[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?|[0-9a-f:.]+")
+# GoogleCloudMlV1__Model.name and GoogleCloudMlV1__Version.name, ml v1.
+_CMLE_NAME = re.compile(r"[a-zA-Z]\w{0,127}", re.ASCII)
+# UploadModelRequest.model_id, and the number that a model has without one; aiplatform v1.
+_MODEL_ID = re.compile(r"[a-z_][a-z0-9_-]{0,62}|[0-9]+")
+# Model.version_id and Model.version_aliases, aiplatform v1.
+_MODEL_VERSION = re.compile(r"[a-z][a-zA-Z0-9-]{0,126}[a-z0-9]|[0-9]+")
+_PROJECT = re.compile(r"[\w.:-]+", re.ASCII)
 _LOCATION = re.compile(r"[a-z][a-z0-9-]*")
 # CreateEndpointRequest.endpoint_id of Vertex AI's API, v1.
 _ENDPOINT_ID = re.compile(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?|[0-9]+")
@@ -35,6 +49,13 @@ class PredictionEndpoint:
 
     def __post_init__(self) -> None:
         require_url(self.url)
+        _require_project(self.project)
+        for kind, name in (("model", self.model), ("version", self.version)):
+            if name is not None and not _CMLE_NAME.fullmatch(name):
+                raise UsageError(
+                    f"not a Cloud ML Engine {kind}: {name!r}; its name has up to 128 letters, "
+                    "digits and underscores, the first a letter"
+                )
 
     @property
     def resource(self) -> str:
@@ -68,9 +89,10 @@ class VertexEndpoint:
 
     def __post_init__(self) -> None:
         require_url(self.url)
+        _require_project(self.project)
         _require_location(self.location)
         if not _ENDPOINT_ID.fullmatch(self.endpoint):
-            raise UserError(
+            raise UsageError(
                 f"not a Vertex AI endpoint: {self.endpoint!r}; give its number, or its id of up to "
                 "63 small letters, digits and hyphens, or projects/P/locations/L/endpoints/E"
             )
@@ -116,7 +138,18 @@ class VertexModel:
 
     def __post_init__(self) -> None:
         require_url(self.url)
+        _require_project(self.project)
         _require_location(self.location)
+        if not _MODEL_ID.fullmatch(self.model):
+            raise UsageError(
+                f"not a Vertex AI model: {self.model!r}; give its number, or its id of up to 63 "
+                "small letters, digits, hyphens and underscores"
+            )
+        if self.version is not None and not _MODEL_VERSION.fullmatch(self.version):
+            raise UsageError(
+                f"not a version of a Vertex AI model: {self.version!r}; give its number, or an "
+                "alias of 2 to 128 letters, digits and hyphens, the first a small letter"
+            )
 
     @property
     def parent(self) -> str:
@@ -135,20 +168,35 @@ Endpoint = PredictionEndpoint | VertexEndpoint
 
 
 def vertex_url(location: str) -> str:
-    """Return the URL of Google's Vertex AI in a place; raises UserError for what is none."""
+    """Return the URL of Google's Vertex AI in a place; raises UsageError for what is none."""
     _require_location(location)
     return f"https://{location}-aiplatform.googleapis.com"
 
 
 def require_url(url: str) -> None:
-    """Raise UserError for what is no URL of a service."""
-    if not url.startswith(("http://", "https://")):
-        raise UserError(f"not the URL of a prediction service: {url!r}")
+    """Raise UsageError for what is no URL of a service."""
+    if not (url.isprintable() and _has_host(url)):
+        raise UsageError(f"not the URL of a prediction service: {url!r}; one is http://HOST:PORT")
+
+
+def _has_host(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        is_port = parts.port != 0
+    except ValueError:
+        return False
+    is_host = _HOST.fullmatch(parts.hostname or "") is not None
+    return parts.scheme in ("http", "https") and is_host and is_port
+
+
+def _require_project(project: str) -> None:
+    if not _PROJECT.fullmatch(project):
+        raise UsageError(f"not a Google Cloud project: {project!r}; give its id or its number")
 
 
 def _require_location(location: str) -> None:
     if not _LOCATION.fullmatch(location):
-        raise UserError(f"not a location of Vertex AI: {location!r}; one is us-central1")
+        raise UsageError(f"not a location of Vertex AI: {location!r}; one is {DEFAULT_LOCATION}")
 
 
 def _project(environment: Mapping[str, str]) -> str:

@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 
 import orjson
 
+from tf_dataflow_serving.flags import DEFAULT_MACHINE_TYPE
 from tf_dataflow_serving.inference.batch_job import BatchJob, JobState, JobStatus
 from tf_dataflow_serving.inference.codecs import estimate_of
 from tf_dataflow_serving.inference.endpoint import VertexModel
@@ -16,7 +17,6 @@ from tf_dataflow_serving.inference.retry import RetryPolicy
 from tf_dataflow_serving.inference.transport import Transport
 
 _DEFAULT_POLICY = RetryPolicy()
-_MACHINE_TYPE = "n1-standard-2"
 
 
 class VertexJobClient:
@@ -32,7 +32,7 @@ class VertexJobClient:
         model: VertexModel,
         key_field: str | None,
         policy: RetryPolicy = _DEFAULT_POLICY,
-        machine_type: str = _MACHINE_TYPE,
+        machine_type: str = DEFAULT_MACHINE_TYPE,
     ) -> None:
         self._model = model
         self._key_field = key_field
@@ -63,6 +63,10 @@ class VertexJobClient:
     def cancel(self, job_id: str) -> None:
         """Ask a job to stop."""
         self._transport.post(f"/v1/{job_id}:cancel", b"{}")
+
+    def url(self, job_id: str) -> str:
+        """Return the URL of a job."""
+        return f"{self._model.url.rstrip('/')}/v1/{job_id}"
 
     def _found(self, display_name: str) -> str | None:
         query = urlencode({"filter": f'display_name="{display_name}"'})

@@ -8,9 +8,8 @@ from apache_beam.ml.inference.base import ModelHandler
 from apache_beam.options.pipeline_options import GoogleCloudOptions
 
 from tf_dataflow_serving.errors import UsageError
-from tf_dataflow_serving.flags import InferenceType
+from tf_dataflow_serving.flags import DEFAULT_LOCATION, InferenceType
 from tf_dataflow_serving.inference.endpoint import (
-    DEFAULT_LOCATION,
     PUBLIC_URL,
     Endpoint,
     PredictionEndpoint,

@@ -1,6 +1,6 @@
 """The batch prediction job between the two pipelines of batch-predict."""
 
-from tf_dataflow_serving.flags import InferenceType
+from tf_dataflow_serving.flags import JOB_TIMEOUT_SECONDS, InferenceType
 from tf_dataflow_serving.inference.batch_job import BatchJob, JobClient, JobResults, JobStatus, wait
 from tf_dataflow_serving.inference.cmle_job import CmleJobClient, CmleJobResults
 from tf_dataflow_serving.inference.vertex_job import VertexJobClient, VertexJobResults
@@ -14,8 +14,6 @@ from tf_dataflow_serving.runners.handlers import (
     require_answer,
     vertex_model,
 )
-
-TIMEOUT_SECONDS = 24 * 3600.0
 
 
 def require_job_model(options: ServingOptions) -> None:
@@ -43,7 +41,7 @@ def run_prediction_job(options: ServingOptions) -> JobStatus:
             output_path=batch_predict.job_directory(directory),
         )
     )
-    return wait(client, job_id, TIMEOUT_SECONDS)
+    return wait(client, job_id, JOB_TIMEOUT_SECONDS)
 
 
 def job_results(options: ServingOptions) -> JobResults:

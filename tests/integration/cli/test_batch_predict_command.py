@@ -1,19 +1,20 @@
 """`batch-predict`: a job from its submission to its counts."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
 import uuid
 from collections.abc import Mapping
+from typing import Any
 
+import httpx
 import pytest
 from google.cloud import storage
 
-from tf_dataflow_serving.inference.batch_job import JobState, wait
-from tf_dataflow_serving.inference.cmle_job import CmleJobClient
-from tf_dataflow_serving.inference.endpoint import PredictionEndpoint
 from tf_dataflow_serving.inference.local import estimate_local
+from tf_dataflow_serving.inference.polling import Polling
 from tf_dataflow_serving.natality.instance import SAMPLE
 from tf_dataflow_serving.services.stack import Stack
 
@@ -93,8 +94,9 @@ def test_states_and_counts_are_told(
     assert f"results in gs://{bucket.name}/out" in done.stdout
 
 
-def test_ctrl_c_leaves_the_job_alone(
-    bucket: storage.Bucket, stack: Stack, stack_environment: Mapping[str, str]
+@pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_leaves_the_job_alone(
+    bucket: storage.Bucket, stack_environment: Mapping[str, str], signal_number: int
 ) -> None:
     words = [sys.executable, "-m", "tf_dataflow_serving", "batch-predict"]
     with subprocess.Popen(
@@ -105,19 +107,55 @@ def test_ctrl_c_leaves_the_job_alone(
     ) as process:
         assert process.stderr is not None
         job_id = process.stderr.readline().split()[-1]
-        process.send_signal(signal.SIGINT)
-        assert f"job {job_id} goes on" in process.stderr.read()
-        assert process.wait(TIMEOUT) == 128 + signal.SIGINT
-    endpoint = PredictionEndpoint(str(stack.endpoints.prediction), stack.endpoints.project)
-    status = wait(CmleJobClient(endpoint), job_id, timeout=60)
-    assert (status.state, status.predictions) == (JobState.SUCCEEDED, 30_000)
+        process.send_signal(signal_number)
+        told = process.stderr.read()
+        assert process.wait(TIMEOUT) == 128 + signal_number
+    assert f"job {job_id} goes on: GET http://" in told
+    assert ended(url_told(told))["state"] == "SUCCEEDED"
+
+
+@pytest.mark.parametrize("protocol", ["cmle", "vertex"])
+def test_a_job_that_takes_too_long_can_be_followed_and_cancelled(
+    bucket: storage.Bucket, stack_environment: Mapping[str, str], protocol: str
+) -> None:
+    flags = [*upload(bucket, *[GOOD] * 100_000), f"--protocol={protocol}", "--timeout=0.01"]
+    done = command("batch-predict", *flags, environment=stack_environment)
+    assert done.returncode == 1
+    *_, told, error = done.stderr.splitlines()
+    assert "after 0.01 s; it goes on" in error
+    assert httpx.post(f"{url_told(told)}:cancel", json={}, trust_env=False).status_code == 200
+    assert ended(url_told(told))["state"].endswith("CANCELLED")
+
+
+def url_told(text: str) -> str:
+    """Return the URL by which a job that is left behind can be followed."""
+    told = re.search(r"GET (\S+) follows it, POST \1:cancel ends it", text)
+    assert told is not None
+    return told[1]
+
+
+def ended(url: str) -> dict[str, Any]:
+    """Return a job once it has ended."""
+    for job in Polling().answers(lambda: httpx.get(url, trust_env=False).json(), timeout=60):
+        if job["state"].endswith(("SUCCEEDED", "CANCELLED", "FAILED")):
+            return job
+    raise AssertionError(job)
+
+
+PATHS = ["--input=gs://b/i", "--output=gs://b/o"]
 
 
 @pytest.mark.parametrize(
     ("flags", "code", "named"),
     [
-        (["--input=here", "--output=gs://b/o"], 2, "here is not of the form gs://"),
-        (["--input=gs://b/i", "--output=there"], 2, "there is not of the form gs://"),
+        (["--input=here", "--output=gs://b/o"], 2, "'here' is not of the form gs://"),
+        (["--input=gs://b", "--output=gs://b/o"], 2, "'gs://b' is not of the form gs://"),
+        (["--input=gs://b/i", "--output=there"], 2, "'there' is not of the form gs://"),
+        (["--input=gs://b/i", "--output=gs:///x"], 2, "'gs:///x' is not of the form gs://"),
+        ([*PATHS, "--key_field=k"], 2, "--key_field is for --protocol vertex"),
+        ([*PATHS, "--signature_name=s", "--protocol=vertex"], 2, "is for --protocol cmle"),
+        ([*PATHS, "--model_name=a\nb"], 2, "not a Cloud ML Engine model: 'a\\nb'"),
+        ([*PATHS, "--prediction_url=http://"], 2, "not the URL of a prediction service"),
         (["--input=gs://b/i", "--output=gs://b/o", "--model_name=nobody"], 1, "nobody"),
         (["--input=gs://no-such-bucket-1/i", "--output=gs://b/o"], 1, "no-such-bucket-1"),
         (

@@ -1,3 +1,5 @@
+import logging
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,15 @@ from tf_dataflow_serving.cli import main
 def nothing_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATAFLOW_SERVING_STATE", str(tmp_path / "services.json"))
     monkeypatch.delenv("PUBSUB_EMULATOR_HOST", raising=False)
+
+
+@pytest.fixture(autouse=True)
+def loud_beam() -> Iterator[None]:
+    """Undo what a command does to Beam's log, which the next test may read."""
+    beam = logging.getLogger("apache_beam")
+    level = beam.level
+    yield
+    beam.setLevel(level)
 
 
 def fails(words: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
@@ -62,5 +73,16 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
         main(["--help"])
     assert caught.value.code == 0
     text = capsys.readouterr().out
-    for command in ("demo", "run", "simulate", "stats", "services", "exec", "train"):
+    for command in (
+        "demo",
+        "run",
+        "simulate",
+        "stats",
+        "services",
+        "exec",
+        "deploy",
+        "batch-predict",
+        "faults",
+        "train",
+    ):
         assert command in text

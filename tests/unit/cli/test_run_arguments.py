@@ -89,6 +89,7 @@ def test_the_batch_size_follows_the_experiment(words: list[str], batch_size: int
         (["--experiment_type=stream"], "needs --input_subscription or --input_topic"),
         (["--experiment_type=batch-predict"], "needs --output gs://"),
         (["--experiment_type=batch", "--output=gs://b/*"], "--output names one place"),
+        (["--experiment_type=batch", "--output=gs:///o"], "--output: "),
         (["--experiment_type=batch", "--output=out[1]"], "--output names one place"),
         (["--experiment_type=batch", "--inference_type=NA"], "local, cmle, vertex; not NA"),
         (

@@ -2,11 +2,18 @@ import pytest
 
 from tf_dataflow_serving.inference import cmle_job, vertex_job
 from tf_dataflow_serving.inference.batch_job import BatchJob, JobState, JobStatus, wait
-from tf_dataflow_serving.inference.cmle_job import CmleJobResults
-from tf_dataflow_serving.inference.errors import EndpointRefused, JobFailed, JobTimedOut
+from tf_dataflow_serving.inference.cmle_job import CmleJobClient, CmleJobResults
+from tf_dataflow_serving.inference.endpoint import PredictionEndpoint, VertexModel
+from tf_dataflow_serving.inference.errors import (
+    EndpointRefused,
+    JobFailed,
+    JobTimedOut,
+    PredictionUnavailable,
+)
 from tf_dataflow_serving.inference.polling import Polling
 from tf_dataflow_serving.inference.results import NOT_FINITE
-from tf_dataflow_serving.inference.vertex_job import VertexJobResults
+from tf_dataflow_serving.inference.retry import RetryPolicy
+from tf_dataflow_serving.inference.vertex_job import VertexJobClient, VertexJobResults
 
 VERTEX_NAME = "projects/p/locations/l/batchPredictionJobs/1"
 
@@ -128,6 +135,9 @@ class Jobs:
     def cancel(self, _job_id: str) -> None:
         """Go on."""
 
+    def url(self, job_id: str) -> str:
+        return f"http://h/{job_id}"
+
 
 QUICK = Polling(lambda: 0.0, lambda _: None)
 
@@ -152,3 +162,18 @@ def test_waiting_has_an_end():
     jobs = Jobs(*[JobState.RUNNING] * 3)
     with pytest.raises(JobTimedOut, match="job j is RUNNING after 1 s"):
         wait(jobs, "j", 1, polling=Polling(times.__next__, lambda _: None))
+
+
+def test_a_job_that_cannot_be_followed_is_named():
+    client = CmleJobClient(
+        PredictionEndpoint("http://127.0.0.1:9", "p"), RetryPolicy(0.001, 0.01, deadline=0.05)
+    )
+    with pytest.raises(PredictionUnavailable, match="job j cannot be followed: no answer"):
+        wait(client, "j", 60)
+
+
+def test_a_job_has_a_url():
+    cmle = CmleJobClient(PredictionEndpoint("http://h", "p"))
+    assert cmle.url("j") == "http://h/v1/projects/p/jobs/j"
+    vertex = VertexJobClient(VertexModel("http://h/", "p"), None)
+    assert vertex.url(VERTEX_NAME) == f"http://h/v1/{VERTEX_NAME}"
